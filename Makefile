@@ -1,0 +1,59 @@
+# Verbs. `make` alone prints them. Everything lives in .venv; nothing outside the checkout is touched.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+RUNTIME ?= cpu
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: help serve test test-all lint format dev clean
+.DEFAULT_GOAL := help
+
+help:  ## print the verbs
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+serve: .venv/serve-$(RUNTIME)  ## set up what serving needs and serve the bundled model: PORT=8000 HOST=127.0.0.1 RUNTIME=cpu|gpu
+	@$(BIN)/ijepa serve --host $(HOST) --port $(PORT) --runtime $(RUNTIME)
+
+test: dev  ## set up what the tests need and run all but the slow ones and those that need a GPU or a peer
+	@tests/debian-packages
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not peer"
+
+test-all: dev  ## run every test
+	@tests/debian-packages
+	$(BIN)/python -m pytest
+
+lint: dev  ## style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: dev  ## rewrite the sources in the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dev: .venv/dev  ## set up everything: training, tests, lint
+
+clean:  ## delete the environment and caches
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@echo "setting up .venv" >&2
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v.major}.{v.minor}; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+
+.venv/serve-$(RUNTIME): .venv/bin/python $(INPUTS)
+	@echo "installing what serving needs" >&2
+	@if [ $(RUNTIME) = gpu ]; then $(PIP) uninstall -y onnxruntime; else $(PIP) uninstall -y onnxruntime-gpu; fi 2>/dev/null
+	@rm -f .venv/serve-* .venv/dev
+	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME)]'
+	@touch $@
+
+.venv/dev: .venv/bin/python $(INPUTS)
+	@echo "installing what training and the tests need (torch is large: about two minutes)" >&2
+	@$(PIP) install -c constraints.txt -e '.[cpu,train,dev]'
+	@touch $@ .venv/serve-cpu

@@ -1,0 +1,107 @@
+"""The `ijepa` command: one verb a line, each importing its own package only when it is used."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from typing import NamedTuple, Protocol
+
+from models.errors import ConfigError, IJEPAError
+
+DONE, FAILED, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
+
+
+class Verb(NamedTuple):
+    """Where a verb lives, what it does in a few words, and an example that works on a fresh clone."""
+
+    module: str
+    summary: str
+    example: str
+
+
+VERBS = {
+    "serve": Verb("service.commands.serve", "answer HTTP requests", "ijepa serve --port 8000"),
+    "embed": Verb("service.commands.embed", "embed the pictures of folders", "ijepa embed docs --out /tmp/embeddings"),
+    "train": Verb("training.commands.train", "train a network", "ijepa train debug --out /tmp/debug-run"),
+    "probe": Verb("training.commands.probe", "measure frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"),
+    "export": Verb("training.commands.export", "make a bundle of a checkpoint", "ijepa export /tmp/debug-run --out /tmp/debug-bundle"),
+}
+
+
+class Command(Protocol):
+    """What a verb's module has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int | None:
+        """Do it; the exit code, or None for done."""
+        ...
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb. 0 done, 1 failed, 2 wrong usage, 75 preempted and saved, 130 interrupted."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return DONE if arguments else USAGE
+    name = arguments[0]
+    if name not in VERBS:
+        print(f"ijepa: {name!r} is no verb\n\n{overview()}", file=sys.stderr)
+        return USAGE
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        command = load(name)
+        return command.run(make_parser(name, command).parse_intermixed_args(arguments[1:])) or DONE
+    except IJEPAError as error:
+        print(f"ijepa {name}: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"ijepa {name}: interrupted; what was done is kept", file=sys.stderr)
+        return INTERRUPTED
+
+
+def load(name: str) -> Command:
+    """A verb's module.
+
+    Raises:
+        ConfigError: it needs a package that is not installed; the message says how to install it.
+    """
+    try:
+        module: Command = importlib.import_module(VERBS[name].module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("models", "service", "training"):
+            raise
+        extra = "train" if VERBS[name].module.startswith("training") else "cpu"
+        raise ConfigError(
+            f"the package {error.name} is not installed; in a clone run 'make dev', elsewhere pip install 'ijepa-features[{extra}]'"
+        ) from error
+    return module
+
+
+def make_parser(name: str, command: Command) -> argparse.ArgumentParser:
+    """The parser of a verb."""
+    verb = VERBS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"ijepa {name}",
+        description=(sys.modules[verb.module].__doc__ or verb.summary).strip(),
+        epilog=f"example:\n  {verb.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def overview() -> str:
+    """All verbs, one a line."""
+    lines = [f"  {name:<8} {verb.summary}" for name, verb in VERBS.items()]
+    return "\n".join(["usage: ijepa VERB ...", "", *lines, "", "ijepa VERB --help tells more."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

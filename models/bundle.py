@@ -1,0 +1,181 @@
+"""The bundle: what an exported network is. A folder with a manifest that holds the sha256 of everything else in it.
+
+    manifest.json           what the network is, where it comes from, how exact it is; its own sha256 is the bundle's identity
+    encoder.onnx            pixels -> tokens and poolings            (the target encoder)
+    context.onnx            pixels, context_ids -> context_tokens    (the context encoder)
+    predictor.onnx          context_tokens, context_ids, target_ids -> predicted
+    canonical.safetensors   one picture and what comes out for it
+    MODEL_CARD.md
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from models.config import Frozen, ModelConfig
+from models.errors import BundleError
+from models.files import sha256_of
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
+CANONICAL, CARD = "canonical.safetensors", "MODEL_CARD.md"
+ZOO = Path(__file__).parent / "zoo"
+
+
+class Provenance(Frozen):
+    """Where the weights come from. `trained_on` is a sentence part that fits after "trained on"."""
+
+    checkpoint_sha256: str
+    recipe: str
+    trained_on: str
+    steps: int
+    images_seen: int
+
+
+class Distance(Frozen):
+    """The distance between predicted and actual tokens that the network was trained with."""
+
+    name: Literal["smooth_l1", "l2"]
+    beta: float = 1.0
+
+    def __call__(self, difference: np.ndarray) -> np.ndarray:
+        """Its value for each token: the mean over the last axis."""
+        size = np.abs(difference)
+        if self.name == "l2":
+            return np.square(size).mean(axis=-1)
+        return np.where(size < self.beta, size**2 / (2 * self.beta), size - self.beta / 2).mean(axis=-1)
+
+
+class Parity(Frozen):
+    """The largest difference between ONNX Runtime and torch, both in float32, and the size of the numbers compared."""
+
+    max_difference: float
+    reference_rms: float
+    allowed: float
+
+
+class File(Frozen):
+    """One file of the bundle."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(Frozen):
+    """`manifest.json`."""
+
+    format: int
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    licence: str
+    source: Provenance
+    model: ModelConfig
+    poolings: dict[str, int]
+    masking: dict[str, Any]
+    distance: Distance
+    target_normalisation: dict[str, Any]
+    stored_weights: Literal["float32", "float16"]
+    parity: dict[str, Parity]
+    variants: dict[str, Any] = {}
+    accuracy_floor: float = 0.9995
+    tolerance: dict[str, float]
+    probes: dict[str, Any] = {}
+    calibration: dict[str, Any] | None = None
+    files: dict[str, File]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.model.encoder.grid
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the bundle holds a context encoder and a predictor."""
+        return PREDICTOR in self.files and CONTEXT in self.files
+
+
+class Bundle(NamedTuple):
+    """A bundle whose files were all found as the manifest has them."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    def path(self, name: str) -> Path:
+        """The path of one of its files."""
+        return self.folder / name
+
+    def canonical(self) -> dict[str, np.ndarray]:
+        """The canonical picture (`pixels`), its `tokens` and poolings, and one region's prediction."""
+        try:
+            return load_file(self.path(CANONICAL))
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{self.path(CANONICAL)} cannot be read: {error}") from error
+
+
+def zoo() -> list[str]:
+    """The names of the bundles that come with the project, the default first."""
+    return sorted(path.parent.name for path in ZOO.glob(f"*/{MANIFEST}"))
+
+
+def find_bundle(name: str) -> Path:
+    """The folder of a bundle: a path, or a name from the zoo.
+
+    Raises:
+        BundleError: neither.
+    """
+    for folder in (Path(name), ZOO / name):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise BundleError(f"{name!r} is no folder with a {MANIFEST} and none of the bundled models ({', '.join(zoo())})")
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read the manifest and check every file against it.
+
+    Raises:
+        BundleError: a missing, altered or unlisted-for file, or a manifest that this version does not read.
+    """
+    manifest = read_manifest(folder)
+    for name, file in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"bundle {folder} lacks {name}")
+        if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
+            raise BundleError(f"{path} is not the file that the manifest describes; fetch or export the bundle again")
+    return Bundle(folder, manifest, sha256_of(folder / MANIFEST))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone, its files unchecked.
+
+    Raises:
+        BundleError: missing, malformed, or of a newer format.
+    """
+    path = folder / MANIFEST
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise BundleError(f"{path} has bundle format {version}; this version reads up to {FORMAT}, install a newer ijepa-features")
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(f"{path} is malformed at {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> Manifest:
+    """List the folder's files in the manifest and write it."""
+    files = {path.name: {"sha256": sha256_of(path), "size": path.stat().st_size} for path in sorted(folder.iterdir())}
+    files.pop(MANIFEST, None)
+    checked = Manifest.model_validate({"format": FORMAT, **manifest, "files": files})
+    (folder / MANIFEST).write_text(checked.model_dump_json(indent=2) + "\n")
+    return checked

@@ -1,0 +1,133 @@
+"""Checkpoints: a folder a step, of safetensors and JSON, whole or absent.
+
+    RUN/latest                          a text file: the name of the newest whole step
+    RUN/step-00001000/model.safetensors context_encoder.*, predictor.*, target_encoder.*, timm's names below them
+    RUN/step-00001000/config.json       what the network is, which parts are absent, how it was trained
+    RUN/step-00001000/optimizer.safetensors, state.json    what only the trainer needs
+
+Files are read without unpickling anything.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.errors import CheckpointError
+from models.files import whole_folder, write_whole
+from models.ijepa import IJEPA
+
+FORMAT = 1
+PARTS = ("context_encoder", "predictor", "target_encoder")
+LATEST = "latest"
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint as read: the folder of its step, what the network is, which parts it lacks, how it was trained, its tensors."""
+
+    folder: Path
+    config: ModelConfig
+    absent: tuple[str, ...]
+    training: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Where a run keeps the checkpoint of a step."""
+    return run / f"step-{step:08d}"
+
+
+def write_checkpoint(
+    folder: Path,
+    config: ModelConfig,
+    tensors: dict[str, Tensor],
+    training: dict[str, Any],
+    optimizer: dict[str, Tensor] | None = None,
+    state: dict[str, Any] | None = None,
+) -> None:
+    """Write a step's folder, whole or not at all. Parts without tensors are named as absent."""
+    absent = [part for part in PARTS if not any(name.startswith(f"{part}.") for name in tensors)]
+    document = {"format": FORMAT, "model": config.model_dump(mode="json"), "absent": absent, "training": training}
+    with whole_folder(folder) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / "model.safetensors")
+        (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n")
+        if optimizer is not None:
+            save_file(optimizer, temporary / "optimizer.safetensors")
+        if state is not None:
+            (temporary / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+
+
+def point_latest(run: Path, folder: Path) -> None:
+    """Name a whole step as the run's newest."""
+    write_whole(run / LATEST, folder.name + "\n")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The step folder that a path names: itself, or the latest of a run.
+
+    Raises:
+        CheckpointError: neither.
+    """
+    if (path / "model.safetensors").exists():
+        return path
+    if (path / LATEST).exists():
+        folder = path / (path / LATEST).read_text().strip()
+        if (folder / "model.safetensors").exists():
+            return folder
+        raise CheckpointError(f"{path / LATEST} names {folder.name!r}, which is not there")
+    raise CheckpointError(f"{path} is no checkpoint: expected a step folder with model.safetensors, or a run with a file 'latest'")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a step or a run's latest.
+
+    Raises:
+        CheckpointError: missing or broken files, or a format that this version does not read.
+    """
+    folder = find_checkpoint(path)
+    try:
+        document = json.loads((folder / "config.json").read_text())
+        if document.get("format") != FORMAT:
+            raise CheckpointError(f"{folder} has checkpoint format {document.get('format')!r}; this version reads {FORMAT}")
+        config = ModelConfig.model_validate(document["model"])
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, KeyError, ValueError, ValidationError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {folder} cannot be read: {error}") from error
+    return Checkpoint(folder, config, tuple(document["absent"]), document["training"], tensors)
+
+
+def load_model(checkpoint: Checkpoint) -> IJEPA:
+    """A whole network with the checkpoint's tensors.
+
+    Raises:
+        CheckpointError: a part is absent, or a tensor is missing, extra or has another shape.
+    """
+    if checkpoint.absent:
+        raise CheckpointError(f"checkpoint {checkpoint.folder} has no {' and no '.join(checkpoint.absent)}")
+    model = IJEPA(checkpoint.config)
+    load_strictly(model, checkpoint.tensors, str(checkpoint.folder))
+    return model
+
+
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Copy tensors into a module of the same names and shapes.
+
+    Raises:
+        CheckpointError: listing every tensor that is missing, extra or misshapen; the module is left as it was.
+    """
+    expected = module.state_dict()
+    wrong = [f"missing {name} {list(expected[name].shape)}" for name in expected if name not in tensors]
+    wrong += [f"unexpected {name} {list(tensors[name].shape)}" for name in tensors if name not in expected]
+    wrong += [
+        f"{name} has shape {list(tensors[name].shape)}, expected {list(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(f"{source} does not fit the network: {'; '.join(wrong)}")
+    module.load_state_dict(tensors)

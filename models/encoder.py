@@ -1,0 +1,143 @@
+"""The encoder: timm's Vision Transformer, without class token, with fixed positions, over all patches or the kept ones.
+
+It is a subclass, not a wrapper, so its tensors keep timm's names and a stripped checkpoint loads into timm as it is.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from timm.layers.attention import Attention as TimmAttention
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from models.config import EncoderConfig
+from models.preprocess import PixelRecipe
+
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+
+
+class Attention(TimmAttention):
+    """timm's attention, which on a CPU multiplies, softmaxes and multiplies in float32 when linears run in bfloat16.
+
+    There the backward pass of the fused kernel is eight times slower in bfloat16, and with the few tokens of a masked
+    picture twice as slow in float32, as plain products are (docs/log.md).
+    """
+
+    def forward(
+        self, x: Float[Tensor, "B n d"], attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Float[Tensor, "B n d"]:
+        if x.device.type != "cpu":
+            return super().forward(x, attn_mask, is_causal)
+        assert not is_causal, "no part of I-JEPA is causal"
+        b, n, _ = x.shape
+        q, k, v = self.qkv(x).float().view(b, n, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        with torch.autocast("cpu", enabled=False):
+            weights = (q * self.scale) @ k.transpose(-2, -1)
+            if attn_mask is not None:
+                weights = weights.masked_fill(~attn_mask, torch.finfo(weights.dtype).min)
+            out = weights.softmax(dim=-1) @ v
+        return self.proj(out.transpose(1, 2).reshape(b, n, self.attn_dim))
+
+
+class Encoder(VisionTransformer):
+    """Pixels to tokens. `pos_embed` is a table that never trains; see `sincos_positions`."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(
+            img_size=config.image_size,
+            patch_size=config.patch_size,
+            in_chans=config.channels,
+            num_classes=0,
+            global_pool="",
+            embed_dim=config.width,
+            depth=config.depth,
+            num_heads=config.heads,
+            mlp_ratio=config.hidden / config.width,
+            class_token=False,
+            fc_norm=False,
+            norm_layer=LayerNorm,
+            attn_layer=Attention,
+            weight_init="skip",
+        )
+        self.config = config
+        initialise(self)
+        fix_positions(self.pos_embed, config.grid)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "B C H W"],
+        ids: Int64[Tensor, "B K"] | None = None,
+        attn_mask: Bool[Tensor, "B 1 1 K"] | None = None,
+    ) -> Float[Tensor, "B n D"]:
+        """Tokens after the last norm: of every patch, or of the patches `ids`, the others dropped before the first block."""
+        return self.norm(self.blocks_of(pixels, ids, attn_mask)[-1])
+
+    def blocks_of(
+        self,
+        pixels: Float[Tensor, "B C H W"],
+        ids: Int64[Tensor, "B K"] | None = None,
+        attn_mask: Bool[Tensor, "B 1 1 K"] | None = None,
+    ) -> list[Float[Tensor, "B n D"]]:
+        """The tokens after each block, before the last norm."""
+        x = self.patch_embed(pixels) + self.pos_embed
+        if ids is not None:
+            x = gather_tokens(x, ids)
+        outputs = []
+        for block in self.blocks:
+            x = block(x, attn_mask=attn_mask)
+            outputs.append(x)
+        return outputs
+
+
+def make_block(width: int, heads: int, mlp_ratio: float = 4.0) -> Block:
+    """One pre-norm transformer block of the kind the encoder has."""
+    return Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=LayerNorm, attn_layer=Attention)
+
+
+def gather_tokens(x: Float[Tensor, "B N d"], ids: Int64[Tensor, "B K"]) -> Float[Tensor, "B K d"]:
+    """The tokens `ids` of each image, by one flat index (an index expanded to the width exports badly)."""
+    b, n, d = x.shape
+    offsets = torch.arange(b, device=ids.device).unsqueeze(1) * n
+    return x.reshape(b * n, d)[(ids + offsets).reshape(-1)].view(b, ids.shape[1], d)
+
+
+def normalise(pixels: UInt8[Tensor, "B H W C"], recipe: PixelRecipe) -> Float32[Tensor, "B C H W"]:
+    """Bytes to the numbers that the first layer takes: scaled to 0..1, then the recipe's mean and deviation."""
+    mean = torch.tensor(recipe.mean, dtype=torch.float32, device=pixels.device) * 255
+    std = torch.tensor(recipe.std, dtype=torch.float32, device=pixels.device) * 255
+    return ((pixels.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)
+
+
+def sincos_positions(grid: tuple[int, int], width: int) -> Float32[np.ndarray, "N d"]:
+    """The fixed two-dimensional table of the published model: the first half of the width tells the column, the second the row.
+
+    Each half is sines then cosines of the integer coordinate times 10000^(-k / (width / 4)), in float64 before the last cast.
+    """
+    omega = 10000.0 ** (-np.arange(width // 4) / (width / 4))
+    rows, columns = np.indices(grid).reshape(2, -1, 1)
+    parts = [f(axis * omega) for axis in (columns, rows) for f in (np.sin, np.cos)]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def fix_positions(table: nn.Parameter, grid: tuple[int, int]) -> None:
+    """Write the position table into a parameter of shape [1, N, d] and keep it from training."""
+    with torch.no_grad():
+        table.copy_(torch.from_numpy(sincos_positions(grid, table.shape[-1])))
+    table.requires_grad_(False)
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw every linear and convolution weight from a normal of deviation 1/sqrt(inputs); biases 0, norms 1 and 0.
+
+    The published 0.02 is about 1/sqrt(inputs) at width 1280. At width 128 it would leave the content of a patch ten times
+    weaker than its position, and the targets nearly the same for every image (docs/decisions.md).
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            inputs = layer.weight[0].numel()
+            nn.init.trunc_normal_(layer.weight, std=1 / math.sqrt(inputs), a=-2, b=2)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,59 @@
+"""I-JEPA: two encoders and a predictor, and the three things one does with them."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.config import ModelConfig
+from models.encoder import Encoder, gather_tokens
+from models.predictor import Predictor
+
+
+class IJEPA(nn.Module):
+    """The context encoder and the predictor learn; the target encoder follows the context encoder (paper, figure 3)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.predictor is not None, "a network without predictor cannot be trained"
+        self.config = config
+        self.context_encoder = Encoder(config.encoder)
+        self.predictor = Predictor(config.predictor, config.encoder)
+        self.target_encoder = Encoder(config.encoder)
+        self.target_encoder.load_state_dict(self.context_encoder.state_dict())
+        self.target_encoder.requires_grad_(False)
+
+    @torch.no_grad()
+    def encode_targets(
+        self, pixels: Float[Tensor, "B C H W"], target_ids: Int64[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M T D"]:
+        """What is to be predicted: the target encoder's tokens of the whole picture, layer-normed, at the target patches."""
+        b, m, t = target_ids.shape
+        tokens = target_space(self.target_encoder(pixels))
+        return gather_tokens(tokens, target_ids.reshape(b, m * t)).view(b, m, t, -1)
+
+    def encode_context(
+        self, pixels: Float[Tensor, "B C H W"], context_ids: Int64[Tensor, "B K"]
+    ) -> Float[Tensor, "B K D"]:
+        """Tokens of the context patches, which see one another and nothing else of the picture."""
+        return self.context_encoder(pixels, context_ids)
+
+    def predict(
+        self,
+        context_tokens: Float[Tensor, "B K D"],
+        context_ids: Int64[Tensor, "B K"],
+        target_ids: Int64[Tensor, "B M T"],
+    ) -> Float[Tensor, "B M T D"]:
+        """Each target block from the same context, none of them seeing another."""
+        b, m, t = target_ids.shape
+        predicted = self.predictor(
+            context_tokens.repeat_interleave(m, dim=0),
+            context_ids.repeat_interleave(m, dim=0),
+            target_ids.reshape(b * m, t),
+        )
+        return predicted.view(b, m, t, -1)
+
+
+def target_space(tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+    """The space of predictions: each token with mean 0 and variance 1 over its width (eps 1e-5, nothing learned)."""
+    return F.layer_norm(tokens.float(), tokens.shape[-1:], eps=1e-5)

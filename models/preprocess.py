@@ -1,0 +1,90 @@
+"""The pixel recipe: how a picture becomes the uint8 array that a network takes.
+
+Service, jobs and probes use the same function, so a vector means the same wherever it was made. Normalisation is not
+here: it is the network's first step (`PixelRecipe.mean` and `.std` are what it uses).
+"""
+
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field
+
+Fit = Literal["crop", "squash"]
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+"""Pillow's filters, which always smooth when they shrink."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class PixelRecipe(BaseModel):
+    """What a network expects of its pixels.
+
+    `size` is (height, width). `crop` is the share of the short side that the centre crop keeps (224 of 256 is 0.875).
+    `mean` and `std` are per channel, of pixels scaled to 0..1. One channel means luminance (ITU-R 601).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: tuple[int, int]
+    channels: Literal[1, 3] = 3
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def model_post_init(self, _: object) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"mean and std must have one value a channel ({self.channels}), not {len(self.mean)} and {len(self.std)}"
+            )
+
+
+class View(NamedTuple):
+    """The part of a picture that a network sees, in the picture's pixels (may be fractions of one)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def view_of(size: tuple[int, int], recipe: PixelRecipe, fit: Fit = "crop") -> View:
+    """What the network sees of a picture of `size` (width, height): all of it squashed, or its centre with the right shape."""
+    width, height = size
+    if fit == "squash":
+        return View(0.0, 0.0, float(width), float(height))
+    target_height, target_width = recipe.size
+    scale = min(width / target_width, height / target_height) * recipe.crop
+    seen_width, seen_height = target_width * scale, target_height * scale
+    left, top = (width - seen_width) / 2, (height - seen_height) / 2
+    return View(left, top, left + seen_width, top + seen_height)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The picture as it is meant to be seen: turned as its EXIF says, transparency over white, 16 bits scaled to 8, RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # Pillow clips 16-bit greys when it converts them; scale instead
+        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def to_pixels(image: Image.Image, recipe: PixelRecipe, fit: Fit = "crop") -> UInt8[np.ndarray, "H W C"]:
+    """An RGB or grey picture as the network's input. A picture that has the right size already keeps its pixels."""
+    return resample(image, recipe, view_of(image.size, recipe, fit))
+
+
+def resample(image: Image.Image, recipe: PixelRecipe, view: View) -> UInt8[np.ndarray, "H W C"]:
+    """A part of a picture, resized to the network's input: one resampling, whatever part and size."""
+    mode = "L" if recipe.channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    height, width = recipe.size
+    if image.size != (width, height) or view != (0, 0, width, height):
+        image = image.resize((width, height), RESAMPLING[recipe.interpolation], box=view)
+    return np.array(image, dtype=np.uint8).reshape(height, width, recipe.channels)

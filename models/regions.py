@@ -1,0 +1,135 @@
+"""Regions of a picture as patches of the grid, and back.
+
+Boxes and masks are in the frame of the picture as seen (after orientation), 0 to 1; the network sees a `View` of it. A patch
+belongs to a region when the region covers any of it; an edge within a hundredth of a patch of a grid line counts as on it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from models.errors import RegionError
+from models.preprocess import View
+
+SLACK = 0.01
+"""Share of a patch by which an edge may miss a grid line and still be on it."""
+
+
+class Frame(NamedTuple):
+    """How a picture of `size` (width, height) lies under a grid of (rows, columns) that covers its `view`."""
+
+    size: tuple[int, int]
+    view: View
+    grid: tuple[int, int]
+
+
+class Region(NamedTuple):
+    """Patches in ascending order, and whether part of the region lies outside what the network sees."""
+
+    patches: Int64[np.ndarray, " T"]
+    cut: bool
+
+
+def from_patches(ids: Sequence[int], frame: Frame) -> Region:
+    """Patch ids as a region.
+
+    Raises:
+        RegionError: no ids, or one that is not on the grid.
+    """
+    rows, columns = frame.grid
+    if not ids:
+        raise RegionError("no patches are listed; give at least one", "empty")
+    wrong = [i for i in ids if not 0 <= i < rows * columns]
+    if wrong:
+        raise RegionError(f"patch {wrong[0]} is not on the {rows}x{columns} grid, whose ids are 0 to {rows * columns - 1}", "outside")
+    return Region(np.unique(np.asarray(ids, dtype=np.int64)), cut=False)
+
+
+def from_box(box: Sequence[float], frame: Frame) -> Region:
+    """A box `(x0, y0, x1, y1)` in shares of the picture.
+
+    Raises:
+        RegionError: not four finite numbers, empty, outside the picture, or wholly outside the view.
+    """
+    if len(box) != 4 or not all(math.isfinite(value) for value in box):
+        raise RegionError(f"a box is four finite numbers [x0, y0, x1, y1], not {list(box)}", "malformed")
+    x0, y0, x1, y1 = box
+    if x1 <= x0 or y1 <= y0:
+        raise RegionError(f"box {list(box)} is empty: x1 must be above x0 and y1 above y0", "empty")
+    if min(x0, y0) < 0 or max(x1, y1) > 1:
+        raise RegionError(f"box {list(box)} reaches outside the picture, which is 0 to 1 both ways", "outside")
+    (width, height), view, (rows, columns) = frame
+    left, right, cut_x = _span(x0 * width, x1 * width, view.left, view.right, columns)
+    top, bottom, cut_y = _span(y0 * height, y1 * height, view.top, view.bottom, rows)
+    if right <= left or bottom <= top:
+        raise RegionError(f"box {list(box)} is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away")
+    ids = np.arange(rows * columns).reshape(rows, columns)[top:bottom, left:right]
+    return Region(ids.reshape(-1), cut_x or cut_y)
+
+
+def from_mask(mask: Bool[np.ndarray, "mh mw"], frame: Frame) -> Region:
+    """A mask of any size over the picture's frame: each set cell is a box.
+
+    Raises:
+        RegionError: nothing set, or all of it outside the view.
+    """
+    if not mask.any():
+        raise RegionError("the mask is empty; set at least one pixel of it", "empty")
+    (width, height), view, (rows, columns) = frame
+    in_rows, seen_rows = _cover(mask.shape[0], height, view.top, view.bottom, rows)
+    in_columns, seen_columns = _cover(mask.shape[1], width, view.left, view.right, columns)
+    hits = in_rows.T.astype(np.float32) @ mask.astype(np.float32) @ in_columns.astype(np.float32) > 0
+    if not hits.any():
+        raise RegionError("the mask is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away")
+    cut = bool((mask & ~(seen_rows[:, None] & seen_columns[None, :])).any())
+    return Region(np.flatnonzero(hits).astype(np.int64), cut)
+
+
+def box_of(patches: Int64[np.ndarray, " T"], frame: Frame) -> tuple[float, float, float, float]:
+    """The smallest box around patches, in shares of the picture."""
+    (width, height), view, (rows, columns) = frame
+    row, column = np.divmod(patches, columns)
+    step_x, step_y = (view.right - view.left) / columns, (view.bottom - view.top) / rows
+    return (
+        (view.left + column.min() * step_x) / width,
+        (view.top + row.min() * step_y) / height,
+        (view.left + (column.max() + 1) * step_x) / width,
+        (view.top + (row.max() + 1) * step_y) / height,
+    )
+
+
+def context_without(targets: Sequence[Region], context: Region | None, frame: Frame) -> Int64[np.ndarray, " K"]:
+    """The patches that may be seen: those of `context`, else all, without any target's.
+
+    Raises:
+        RegionError: none is left.
+    """
+    every = np.arange(frame.grid[0] * frame.grid[1], dtype=np.int64)
+    hidden = np.concatenate([target.patches for target in targets])
+    left = np.setdiff1d(every if context is None else context.patches, hidden)
+    if not len(left):
+        raise RegionError("the targets leave no patch as context to predict from; make them smaller, or widen the context", "no_context")
+    return left
+
+
+def _span(low: float, high: float, start: float, end: float, count: int) -> tuple[int, int, bool]:
+    """Cells `first` to `last` (not included) of `count` between `start` and `end` that low..high touches; whether it sticks out."""
+    cell = (end - start) / count
+    first, last = (low - start) / cell, (high - start) / cell
+    cut = first < -SLACK or last > count + SLACK
+    return max(0, math.floor(first + SLACK)), min(count, math.ceil(last - SLACK)), cut
+
+
+def _cover(
+    cells: int, extent: float, start: float, end: float, count: int
+) -> tuple[Bool[np.ndarray, "cells count"], Bool[np.ndarray, " cells"]]:
+    """Which grid cells each mask cell touches along one axis, and which mask cells lie wholly in view."""
+    touches, seen = np.zeros((cells, count), dtype=bool), np.zeros(cells, dtype=bool)
+    for i in range(cells):
+        first, last, cut = _span(i * extent / cells, (i + 1) * extent / cells, start, end, count)
+        touches[i, first:last] = True
+        seen[i] = not cut
+    return touches, seen

@@ -1,0 +1,44 @@
+"""The smallest wrapper around ONNX Runtime: numpy in, numpy out. Export, probes and the service build on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from models.errors import BundleError, ConfigError
+
+Array = np.ndarray
+
+
+class Session:
+    """One graph on one provider. `threads` 0 leaves the count to ONNX Runtime. Threads sleep, not spin, between runs."""
+
+    def __init__(self, path: Path, provider: str = "CPUExecutionProvider", threads: int = 0) -> None:
+        if provider not in ort.get_available_providers():
+            raise ConfigError(
+                f"ONNX Runtime here has no {provider}; it has {', '.join(ort.get_available_providers())}"
+                " (for CUDA install the extra 'gpu' in place of 'cpu', on a machine with an NVIDIA GPU)"
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings = {"use_tf32": "0"} if provider == "CUDAExecutionProvider" else {}
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=[(provider, settings)])
+        except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors share no narrower public base
+            raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+        if self._session.get_providers()[0] != provider:
+            raise ConfigError(
+                f"{provider} was asked for, but ONNX Runtime fell back to {self._session.get_providers()[0]}; "
+                "the driver or one of the provider's libraries is missing"
+            )
+        self.inputs = tuple(value.name for value in self._session.get_inputs())
+        self.outputs = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, outputs: Sequence[str], **inputs: Array) -> list[Array]:
+        """The named outputs, in the order asked for."""
+        results: list[Array] = self._session.run(list(outputs), inputs)
+        return results

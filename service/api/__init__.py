@@ -1,0 +1,1 @@
+"""The routes, one file a resource. The only place, with `service.app`, that knows HTTP."""

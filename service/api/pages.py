@@ -1,0 +1,56 @@
+"""Pages for people: `/` says what this is, `/docs` describes the API. Everything on them comes from this server."""
+
+import html
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+
+from service.api.state import StateDep
+from service.engine import Engine
+
+router = APIRouter(include_in_schema=False)
+
+WEB = Path(__file__).parent.parent / "web"
+SWAGGER = Path(str(files("fastapi_offline"))) / "static"
+"""Swagger UI's files, as the package fastapi-offline ships them."""
+
+
+@router.get("/")
+async def home(state: StateDep) -> HTMLResponse:
+    """What this server is, what its models were trained on, what to send it."""
+    cards = "\n".join(card(engine) for engine in state.engines.values())
+    page = Template((WEB / "index.html").read_text()).substitute(models=cards)
+    return HTMLResponse(page)
+
+
+@router.get("/docs")
+async def docs(request: Request) -> HTMLResponse:
+    """Swagger UI over `/openapi.json`."""
+    return get_swagger_ui_html(
+        openapi_url=str(request.app.openapi_url),
+        title="I-JEPA Features",
+        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs/assets/swagger-ui.css",
+        swagger_favicon_url="/docs/assets/favicon.png",
+    )
+
+
+def card(engine: Engine) -> str:
+    """One model as a table row group."""
+    manifest, encoder = engine.manifest, engine.manifest.model.encoder
+    rows = {
+        "Trained on": manifest.source.trained_on,
+        "Licence": manifest.licence,
+        "Picture": f"{encoder.image_size[1]} x {encoder.image_size[0]} pixels, {encoder.grid[0]} x {encoder.grid[1]} patches",
+        "Embedding": ", ".join(f"{name}: {width} numbers" for name, width in manifest.poolings.items()),
+        "Predicts hidden regions": "yes" if manifest.predicts else "no, its source had no predictor",
+        "Runs on": f"{engine.runtime.name}, {engine.images_per_second:,.0f} pictures a second in full batches",
+        "Identity": f"sha256 {engine.bundle.sha256}",
+    }
+    cells = "\n".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items())
+    link = f'<a href="/v1/models/{html.escape(manifest.id)}">{html.escape(manifest.id)}</a>'
+    return f"<table><caption>{link}</caption>\n{cells}\n</table>"

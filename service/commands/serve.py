@@ -1,0 +1,69 @@
+"""Answer HTTP requests with one or more bundles.
+
+Every option is also an environment variable: IJEPA_PORT, IJEPA_BUNDLE (several with commas), and those of docs/api.md.
+"""
+
+import argparse
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from models.errors import ConfigError
+from service.app import create_app
+from service.runtimes import RUNTIMES
+from service.settings import Settings, read_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--bundle", action="append", metavar="NAME|DIR", help="a bundled model or a folder; may be repeated")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (8000)")
+    parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
+    parser.add_argument("--precision", help="auto or float32 (auto)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until told to stop."""
+    bundle = tuple(args.bundle) if args.bundle else None
+    settings = read_settings(
+        bundle=bundle, host=args.host, port=args.port, runtime=args.runtime, precision=args.precision
+    )
+    listener = listen(settings)
+    app = create_app(settings)
+    logging.getLogger("service").setLevel(logging.INFO)
+    for engine in app.state.service.engines.values():
+        source = engine.manifest.source
+        print(
+            f"{engine.manifest.id}: trained on {source.trained_on}; licence {engine.manifest.licence}; {engine.runtime.name}."
+            " Another model: --bundle DIR",
+            file=sys.stderr,
+        )
+    host, port = listener.getsockname()[:2]
+    print(f"listening on http://{host}:{port}", file=sys.stderr, flush=True)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+        server_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket, before any model is loaded.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {error}; try another --port") from error
+    return listener

@@ -1,0 +1,176 @@
+"""What can go wrong in a request. Each class carries its status, its code and OpenAI's type of error.
+
+ServiceError
+├── InvalidRequest            400 bad_request
+│   └── UnsupportedOption     400 unsupported_option
+├── NotFound                  404 not_found
+│   └── ModelNotFound         404 model_not_found
+├── MethodNotAllowed          405 method_not_allowed
+├── NotAcceptable             406 not_acceptable
+├── RequestTimeout            408 request_timeout      the body did not arrive in time
+├── TooLarge                  413
+│   ├── BodyTooLarge              body_too_large
+│   ├── TooManyImages             too_many_images
+│   └── ImageTooLarge             image_too_large      pixels, told from the header
+├── UnsupportedMediaType      415 unsupported_media_type
+├── Unprocessable             422
+│   ├── InvalidImage              invalid_image
+│   └── InvalidRegion             invalid_region
+├── Overloaded                429 overloaded           with the seconds after which to try again
+├── Internal                  500 internal
+├── NotReady                  503 not_ready
+│   └── Draining              503 draining
+└── DeadlineExceeded          504 deadline_exceeded
+"""
+
+from typing import Any
+
+from models.errors import IJEPAError
+
+
+class ServiceError(IJEPAError):
+    """The base. `param` is the part of the request that is at fault, as `input[3]` or `targets[0]`."""
+
+    status = 500
+    code = "internal"
+    type = "server_error"
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.param = message, param
+
+    def body(self) -> dict[str, Any]:
+        """The one shape that every error has."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def headers(self) -> dict[str, str]:
+        """Headers that go with the error."""
+        return {}
+
+
+class InvalidRequest(ServiceError):
+    """A body or option that cannot mean anything."""
+
+    status, code, type = 400, "bad_request", "invalid_request_error"
+
+
+class UnsupportedOption(InvalidRequest):
+    """An option or value that this server or bundle does not have."""
+
+    code = "unsupported_option"
+
+
+class NotFound(ServiceError):
+    """No such path."""
+
+    status, code, type = 404, "not_found", "not_found_error"
+
+
+class ModelNotFound(NotFound):
+    """No such model is loaded."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(ServiceError):
+    """The path exists for other methods."""
+
+    status, code, type = 405, "method_not_allowed", "invalid_request_error"
+
+
+class NotAcceptable(ServiceError):
+    """None of the media types that the client accepts is one of ours."""
+
+    status, code, type = 406, "not_acceptable", "invalid_request_error"
+
+
+class RequestTimeout(ServiceError):
+    """The body did not arrive in time."""
+
+    status, code, type = 408, "request_timeout", "invalid_request_error"
+
+
+class TooLarge(ServiceError):
+    """Something is over a limit; the message has the limit and the value."""
+
+    status, code, type = 413, "body_too_large", "invalid_request_error"
+
+
+class BodyTooLarge(TooLarge):
+    """Bytes of the body, or of one picture."""
+
+
+class TooManyImages(TooLarge):
+    """Pictures in one request."""
+
+    code = "too_many_images"
+
+
+class ImageTooLarge(TooLarge):
+    """Pixels of one picture, told from its header before anything is decoded."""
+
+    code = "image_too_large"
+
+
+class UnsupportedMediaType(ServiceError):
+    """Bytes that are no picture format on the allow-list."""
+
+    status, code, type = 415, "unsupported_media_type", "invalid_request_error"
+
+
+class InvalidImage(ServiceError):
+    """A known format that cannot be decoded."""
+
+    status, code, type = 422, "invalid_image", "invalid_request_error"
+
+
+class InvalidRegion(ServiceError):
+    """A region outside the picture, empty, or leaving no context."""
+
+    status, code, type = 422, "invalid_region", "invalid_request_error"
+
+
+class Overloaded(ServiceError):
+    """More work is waiting than the server may queue."""
+
+    status, code, type = 429, "overloaded", "rate_limit_error"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = min(120, max(1, round(retry_after + 0.5)))
+
+    def headers(self) -> dict[str, str]:
+        """Whole seconds, 1 to 120."""
+        return {"retry-after": str(self.retry_after)}
+
+
+class Internal(ServiceError):
+    """Our own fault."""
+
+
+class NotReady(ServiceError):
+    """The model is loading, or did not pass its check."""
+
+    status, code = 503, "not_ready"
+
+
+class Draining(NotReady):
+    """The server is about to stop."""
+
+    code = "draining"
+
+
+class DeadlineExceeded(ServiceError):
+    """The request waited too long."""
+
+    status, code = 504, "deadline_exceeded"
+
+
+def all_errors() -> list[type[ServiceError]]:
+    """Every class of the tree, for documentation and metrics."""
+    found, todo = [], [ServiceError]
+    while todo:
+        cls = todo.pop()
+        found.append(cls)
+        todo += cls.__subclasses__()
+    return found

@@ -1,0 +1,1 @@
+"""Verbs of the `ijepa` command that need torch, one a file."""
