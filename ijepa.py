@@ -24,8 +24,14 @@ VERBS = {
     "serve": Verb("service.commands.serve", "answer HTTP requests", "ijepa serve --port 8000"),
     "embed": Verb("service.commands.embed", "embed the pictures of folders", "ijepa embed docs --out /tmp/embeddings"),
     "train": Verb("training.commands.train", "train a network", "ijepa train debug --out /tmp/debug-run"),
-    "probe": Verb("training.commands.probe", "measure frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"),
-    "export": Verb("training.commands.export", "make a bundle of a checkpoint", "ijepa export /tmp/debug-run --out /tmp/debug-bundle"),
+    "probe": Verb(
+        "training.commands.probe", "measure frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"
+    ),
+    "export": Verb(
+        "training.commands.export",
+        "make a bundle of a checkpoint",
+        "ijepa export /tmp/debug-run --out /tmp/debug-bundle",
+    ),
 }
 
 

@@ -1,11 +1,11 @@
 """The bundle: what an exported network is. A folder with a manifest that holds the sha256 of everything else in it.
 
-    manifest.json           what the network is, where it comes from, how exact it is; its own sha256 is the bundle's identity
-    encoder.onnx            pixels -> tokens and poolings            (the target encoder)
-    context.onnx            pixels, context_ids -> context_tokens    (the context encoder)
-    predictor.onnx          context_tokens, context_ids, target_ids -> predicted
-    canonical.safetensors   one picture and what comes out for it
-    MODEL_CARD.md
+manifest.json           what the network is, where it comes from, how exact it is; its own sha256 is the bundle's identity
+encoder.onnx            pixels -> tokens and poolings            (the target encoder)
+context.onnx            pixels, context_ids -> context_tokens    (the context encoder)
+predictor.onnx          context_tokens, context_ids, target_ids -> predicted
+canonical.safetensors   one picture and what comes out for it
+MODEL_CARD.md
 """
 
 import json
@@ -81,10 +81,10 @@ class Manifest(Frozen):
     target_normalisation: dict[str, Any]
     stored_weights: Literal["float32", "float16"]
     parity: dict[str, Parity]
-    variants: dict[str, Any] = {}
+    variants: dict[str, Any] = Field(default_factory=dict)
     accuracy_floor: float = 0.9995
     tolerance: dict[str, float]
-    probes: dict[str, Any] = {}
+    probes: dict[str, Any] = Field(default_factory=dict)
     calibration: dict[str, Any] | None = None
     files: dict[str, File]
 
@@ -164,7 +164,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{path} cannot be read: {error}") from error
     version = document.get("format") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT:
-        raise BundleError(f"{path} has bundle format {version}; this version reads up to {FORMAT}, install a newer ijepa-features")
+        raise BundleError(
+            f"{path} has bundle format {version}; this version reads up to {FORMAT}, install a newer ijepa-features"
+        )
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:

@@ -80,7 +80,9 @@ def find_checkpoint(path: Path) -> Path:
         if (folder / "model.safetensors").exists():
             return folder
         raise CheckpointError(f"{path / LATEST} names {folder.name!r}, which is not there")
-    raise CheckpointError(f"{path} is no checkpoint: expected a step folder with model.safetensors, or a run with a file 'latest'")
+    raise CheckpointError(
+        f"{path} is no checkpoint: expected a step folder with model.safetensors, or a run with a file 'latest'"
+    )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -93,7 +95,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         document = json.loads((folder / "config.json").read_text())
         if document.get("format") != FORMAT:
-            raise CheckpointError(f"{folder} has checkpoint format {document.get('format')!r}; this version reads {FORMAT}")
+            raise CheckpointError(
+                f"{folder} has checkpoint format {document.get('format')!r}; this version reads {FORMAT}"
+            )
         config = ModelConfig.model_validate(document["model"])
         tensors = load_file(folder / "model.safetensors")
     except (OSError, KeyError, ValueError, ValidationError, SafetensorError) as error:

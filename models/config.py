@@ -118,7 +118,9 @@ def model_of_size(
     row = SIZES[size]
     height, width = pixels.size
     if height % patch_size or width % patch_size:
-        raise ConfigError(f"pictures of {height}x{width} pixels are no whole number of {patch_size}x{patch_size} patches")
+        raise ConfigError(
+            f"pictures of {height}x{width} pixels are no whole number of {patch_size}x{patch_size} patches"
+        )
     encoder = EncoderConfig(
         width=row.width,
         depth=row.depth,

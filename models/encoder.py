@@ -64,9 +64,10 @@ class Encoder(VisionTransformer):
         )
         self.config = config
         initialise(self)
+        assert self.pos_embed is not None
         fix_positions(self.pos_embed, config.grid)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         pixels: Float[Tensor, "B C H W"],
         ids: Int64[Tensor, "B K"] | None = None,
@@ -94,7 +95,7 @@ class Encoder(VisionTransformer):
 
 def make_block(width: int, heads: int, mlp_ratio: float = 4.0) -> Block:
     """One pre-norm transformer block of the kind the encoder has."""
-    return Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=LayerNorm, attn_layer=Attention)
+    return Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=LayerNorm, attn_layer=Attention)  # type: ignore[arg-type]
 
 
 def gather_tokens(x: Float[Tensor, "B N d"], ids: Int64[Tensor, "B K"]) -> Float[Tensor, "B K d"]:

@@ -104,9 +104,10 @@ def export_bundle(
     with whole_folder(out) as folder:
         parity = {}
         for name in (ENCODER, CONTEXT, PREDICTOR):
-            _write_graph(model, name, folder / name)
+            graph = trace(model, name)
             if weights == "float16":
-                store_as_float16(folder / name)
+                store_as_float16(graph)
+            onnx.save(graph, folder / name)
         reference = Reference(model)
         for name in (ENCODER, CONTEXT, PREDICTOR):
             parity[name] = reference.parity(name, Session(folder / name))
@@ -129,10 +130,9 @@ def round_weights(model: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def store_as_float16(path: Path) -> None:
+def store_as_float16(model: onnx.ModelProto) -> None:
     """Hold as float16, with a cast behind, every large float32 constant that loses nothing by it."""
-    document = onnx.load(path)
-    graph = document.graph
+    graph = model.graph
     casts = []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -144,7 +144,6 @@ def store_as_float16(path: Path) -> None:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    onnx.save(document, path)
 
 
 class Reference:
@@ -200,7 +199,9 @@ class Reference:
             worst = max(worst, self._padding_error(name, session))
         allowed = 1e-4 * max(1.0, rms)
         if not worst <= allowed:
-            raise ExportError(f"{name} is off torch's numbers by {worst:.2e}, more than {allowed:.2e}; nothing was written")
+            raise ExportError(
+                f"{name} is off torch's numbers by {worst:.2e}, more than {allowed:.2e}; nothing was written"
+            )
         return Parity(max_difference=worst, reference_rms=rms, allowed=allowed)
 
     def _padding_error(self, name: str, session: Session) -> float:
@@ -226,10 +227,12 @@ class Reference:
 
 def canonical_picture(height: int, width: int, channels: int) -> UInt8[np.ndarray, "H W C"]:
     """A picture that is the same everywhere: a bright disc with a dark bar on a coloured slope."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     disc = (x - 0.45) ** 2 + (y - 0.5) ** 2 < 0.09
     bar = disc & (abs(y - 0.5) < 0.08)
-    planes = [np.where(bar, 40, np.where(disc, 220 - 30 * c, 60 + 25 * c + 60 * (x if c % 2 else y))) for c in range(channels)]
+    planes = [
+        np.where(bar, 40, np.where(disc, 220 - 30 * c, 60 + 25 * c + 60 * (x if c % 2 else y))) for c in range(channels)
+    ]
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
@@ -248,7 +251,12 @@ def model_card(manifest: dict[str, Any]) -> str:
 
 
 def _describe(
-    checkpoint: Checkpoint, bundle_id: str, licence: str, weights: str, parity: dict[str, Parity], probes: dict[str, Any]
+    checkpoint: Checkpoint,
+    bundle_id: str,
+    licence: str,
+    weights: str,
+    parity: dict[str, Parity],
+    probes: dict[str, Any],
 ) -> dict[str, Any]:
     """The manifest, but for its list of files."""
     training = checkpoint.training
@@ -277,8 +285,8 @@ def _describe(
     }
 
 
-def _write_graph(model: IJEPA, name: str, path: Path) -> None:
-    """Trace one graph with every dynamic axis at least 2 (the exporter would freeze an axis of 1)."""
+def trace(model: IJEPA, name: str) -> onnx.ModelProto:
+    """One graph, traced with every dynamic axis at least 2 (the exporter would freeze an axis of 1), without its stack traces."""
     batch, kept, block = (torch.export.Dim(letter, min=1) for letter in ("B", "K", "T"))
     reference = Reference(model)
     pixels = torch.from_numpy(reference.pixels[:3])
@@ -311,7 +319,16 @@ def _write_graph(model: IJEPA, name: str, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    program.save(str(path), external_data=False)
+    return without_traces(program.model_proto)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what the exporter notes of where each node came from: it is most of a small graph, and names files of this machine."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        for field in ("metadata_props", "doc_string"):
+            part.ClearField(field)
+    model.graph.ClearField("value_info")
+    return model
 
 
 @contextmanager

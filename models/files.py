@@ -18,6 +18,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in [*temporary.rglob("*"), temporary]:
+            file.chmod(0o755 if file.is_dir() else 0o644)
             _sync(file)
         if path.exists():
             shutil.rmtree(path)
@@ -40,7 +41,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

@@ -44,7 +44,9 @@ def from_patches(ids: Sequence[int], frame: Frame) -> Region:
         raise RegionError("no patches are listed; give at least one", "empty")
     wrong = [i for i in ids if not 0 <= i < rows * columns]
     if wrong:
-        raise RegionError(f"patch {wrong[0]} is not on the {rows}x{columns} grid, whose ids are 0 to {rows * columns - 1}", "outside")
+        raise RegionError(
+            f"patch {wrong[0]} is not on the {rows}x{columns} grid, whose ids are 0 to {rows * columns - 1}", "outside"
+        )
     return Region(np.unique(np.asarray(ids, dtype=np.int64)), cut=False)
 
 
@@ -65,7 +67,9 @@ def from_box(box: Sequence[float], frame: Frame) -> Region:
     left, right, cut_x = _span(x0 * width, x1 * width, view.left, view.right, columns)
     top, bottom, cut_y = _span(y0 * height, y1 * height, view.top, view.bottom, rows)
     if right <= left or bottom <= top:
-        raise RegionError(f"box {list(box)} is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away")
+        raise RegionError(
+            f"box {list(box)} is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away"
+        )
     ids = np.arange(rows * columns).reshape(rows, columns)[top:bottom, left:right]
     return Region(ids.reshape(-1), cut_x or cut_y)
 
@@ -83,7 +87,9 @@ def from_mask(mask: Bool[np.ndarray, "mh mw"], frame: Frame) -> Region:
     in_columns, seen_columns = _cover(mask.shape[1], width, view.left, view.right, columns)
     hits = in_rows.T.astype(np.float32) @ mask.astype(np.float32) @ in_columns.astype(np.float32) > 0
     if not hits.any():
-        raise RegionError("the mask is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away")
+        raise RegionError(
+            "the mask is wholly cut away by the centre crop; fit=squash shows the whole picture", "cut_away"
+        )
     cut = bool((mask & ~(seen_rows[:, None] & seen_columns[None, :])).any())
     return Region(np.flatnonzero(hits).astype(np.int64), cut)
 
@@ -111,7 +117,10 @@ def context_without(targets: Sequence[Region], context: Region | None, frame: Fr
     hidden = np.concatenate([target.patches for target in targets])
     left = np.setdiff1d(every if context is None else context.patches, hidden)
     if not len(left):
-        raise RegionError("the targets leave no patch as context to predict from; make them smaller, or widen the context", "no_context")
+        raise RegionError(
+            "the targets leave no patch as context to predict from; make them smaller, or widen the context",
+            "no_context",
+        )
     return left
 
 

@@ -28,7 +28,7 @@ class Session:
         settings = {"use_tf32": "0"} if provider == "CUDAExecutionProvider" else {}
         try:
             self._session = ort.InferenceSession(str(path), options, providers=[(provider, settings)])
-        except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors share no narrower public base
+        except Exception as error:
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if self._session.get_providers()[0] != provider:
             raise ConfigError(

@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=pages.SWAGGER), name="docs-assets")
-    telemetry.known_routes([path for path in app.openapi()["paths"]])
+    telemetry.known_routes(list(app.openapi()["paths"]))
     app.add_middleware(RequestLog, telemetry=telemetry)
     app.add_exception_handler(ServiceError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)

@@ -47,7 +47,7 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Sequence[Item]], Sequence[Result]],
         limits: Limits,
         device: threading.Lock,
-        on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+        on_batch: Callable[[int, float], None],
     ) -> None:
         self._run, self._limits, self._device, self._on_batch = run, limits, device, on_batch
         self._queue: deque[_Waiting[Item, Result]] = deque()
@@ -108,7 +108,8 @@ class Batcher(Generic[Item, Result]):
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         """Up to a batch of items whose waiters are still there and in time. Taken once the device is free, not before."""
-        now, batch = time.monotonic(), []
+        batch: list[_Waiting[Item, Result]] = []
+        now = time.monotonic()
         with self._wake:
             while self._queue and len(batch) < self._limits.batch:
                 waiting = self._queue.popleft()
@@ -136,7 +137,9 @@ class Batcher(Generic[Item, Result]):
             return
         seconds = time.monotonic() - start
         per_item = seconds / len(batch)
-        self._seconds_per_item = per_item if not self._seconds_per_item else 0.8 * self._seconds_per_item + 0.2 * per_item
+        self._seconds_per_item = (
+            per_item if not self._seconds_per_item else 0.8 * self._seconds_per_item + 0.2 * per_item
+        )
         self._on_batch(len(batch), seconds)
         for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(Answer(result, start - waiting.since, seconds))

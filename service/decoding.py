@@ -12,7 +12,9 @@ from service.settings import Settings
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is tried, in this order. Of an animation the first frame is taken, of a TIFF the first page."""
 
-Image.MAX_IMAGE_PIXELS = None  # `max_pixels` decides, for the whole process, with our message; Pillow's limit would come first
+Image.MAX_IMAGE_PIXELS = (
+    None  # `max_pixels` decides, for the whole process, with our message; Pillow's limit would come first
+)
 
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, KeyError, TypeError, MemoryError)
 """What Pillow's readers raise on broken files, seen by feeding them some."""
@@ -35,7 +37,8 @@ def decode(data: bytes, settings: Settings, param: str | None = None) -> Image.I
         width, height = image.size
         if width * height > settings.max_pixels:
             raise ImageTooLarge(
-                f"a picture may have {settings.max_pixels:,} pixels, this has {width} x {height} = {width * height:,}", param
+                f"a picture may have {settings.max_pixels:,} pixels, this has {width} x {height} = {width * height:,}",
+                param,
             )
         if not width * height:
             raise InvalidImage(f"this {image.format} has {width} x {height} pixels", param)

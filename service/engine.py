@@ -101,7 +101,7 @@ class Engine:
         bundle: Bundle,
         runtime: Runtime,
         settings: Settings,
-        on_batch: Callable[[str, int, float], None] = lambda graph, size, seconds: None,
+        on_batch: Callable[[str, int, float], None],
     ) -> None:
         self.bundle, self.runtime, self.settings = bundle, runtime, settings
         self.manifest = bundle.manifest
@@ -121,7 +121,7 @@ class Engine:
         """Bytes to an embedding. Errors are those of `decode`, `Batcher.submit` and `output_name`."""
         name = output_name(self.manifest, options.output, options.pooling)
         start = time.monotonic()
-        pixels, size = await self._in_decoder(self._to_pixels, data, options.fit, param)
+        pixels, size = await self._in_decoder(self.to_pixels, data, options.fit, param)
         decoded = time.monotonic() - start
         answer = await asyncio.wrap_future(self._embeds.submit(_Embed(pixels, name)))
         values = normalise_rows(answer.result) if options.normalize else answer.result
@@ -137,7 +137,7 @@ class Engine:
         if not self.manifest.predicts:
             raise UnsupportedOption(f"model {self.manifest.id} has no predictor; it can only embed", "model")
         start = time.monotonic()
-        pixels, size = await self._in_decoder(self._to_pixels, data, fit, param)
+        pixels, size = await self._in_decoder(self.to_pixels, data, fit, param)
         frame = Frame(size, view_of(size, self.manifest.model.pixels, fit), self.manifest.grid)
         targets, given = read_regions(frame)
         try:
@@ -192,7 +192,8 @@ class Engine:
         self._predicts.close()
         self._decoders.shutdown()
 
-    def _to_pixels(self, data: bytes, fit: Fit, param: str | None) -> tuple[np.ndarray, tuple[int, int]]:
+    def to_pixels(self, data: bytes, fit: Fit, param: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+        """The network's input, and the size (width, height) of the picture as seen. Errors are those of `decode`."""
         image = decode(data, self.settings, param)
         return to_pixels(image, self.manifest.model.pixels, fit), image.size
 

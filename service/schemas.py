@@ -22,7 +22,9 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _float16_needs_binary(self) -> Self:
         if self.dtype == "float16" and self.encoding_format == "float" and "encoding_format" in self.model_fields_set:
-            raise ValueError("dtype float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy")
+            raise ValueError(
+                "dtype float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy"
+            )
         return self
 
 
@@ -32,7 +34,9 @@ class EmbedRequest(Options):
     output: Output = Field("pooled", description="One vector a picture, or one a patch.")
     pooling: str = Field("mean", description="One of the poolings that `/v1/models/{id}` lists.")
     normalize: bool = Field(False, description="Scale vectors to length 1.")
-    dimensions: int | None = Field(None, description="Accepted when it is the width that the model has; nothing is cut.")
+    dimensions: int | None = Field(
+        None, description="Accepted when it is the width that the model has; nothing is cut."
+    )
     user: str | None = Field(None, description="Accepted for OpenAI's clients and ignored.")
 
 

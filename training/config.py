@@ -94,10 +94,14 @@ class OptimConfig(Frozen):
 
 
 class ExecutionConfig(Frozen):
-    """What does not change a result: where the run computes, what it prints, what it keeps."""
+    """What does not change a result but for rounding: where and how the run computes, what it prints, what it keeps.
+
+    `compile` fuses each network with torch.compile: minutes before the first step, a third more pictures a second on a CPU.
+    """
 
     device: str = "auto"
     threads: int | None = None
+    compile: bool = False
     workers: Count = 2
     log_every: Count = 50
     checkpoint_every: Count = 500
@@ -154,7 +158,9 @@ def validate(values: dict[str, Any]) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {where}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise ConfigError(
+            f"setting {where}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
 
 
 def settings_of(config: RunConfig) -> list[str]:

@@ -7,7 +7,7 @@ batch is a function of (seed, step): a run that stops and goes on reads what it 
 import gzip
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,14 +17,11 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from models.errors import DataError
-from models.preprocess import PixelRecipe, View, resample, upright_rgb
+from models.preprocess import PICTURE_SUFFIXES, PixelRecipe, View, resample, upright_rgb
 from training.config import DataConfig
 from training.counted import Purpose, bits, uniforms
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""File names that count as pictures in a folder."""
 
 PACKAGED_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -51,9 +48,13 @@ class Folder:
         root = Path(argument)
         if not root.is_dir():
             raise DataError(f"there is no folder {argument!r}; give one with pictures in it")
-        self.paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        self.paths = sorted(
+            path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        )
         if not self.paths:
-            raise DataError(f"no pictures in {argument!r}; looked for files ending in {', '.join(sorted(SUFFIXES))}")
+            raise DataError(
+                f"no pictures in {argument!r}; looked for files ending in {', '.join(sorted(PICTURE_SUFFIXES))}"
+            )
         tops = [path.relative_to(root).parts[0] if path.parent != root else "" for path in self.paths]
         self.classes = tuple(sorted(set(tops)))
         self.labels = np.array([self.classes.index(top) for top in tops]) if len(self.classes) > 1 else None
@@ -129,7 +130,8 @@ class Synthetic:
         if not argument.isdigit() or int(argument) < 1:
             raise DataError(f"synthetic:{argument} is no number of pictures; write synthetic:1000")
         self.count, self.side = int(argument), 32
-        self.labels, self.classes = np.arange(self.count) % 2, ("wide", "tall")
+        self.labels: Int64[np.ndarray, " n"] | None = np.arange(self.count) % 2
+        self.classes: tuple[str, ...] = ("wide", "tall")
         self.description = f"{self.count:,} synthetic pictures"
 
     def __len__(self) -> int:
@@ -147,7 +149,12 @@ class Synthetic:
         return Image.fromarray(pixels.astype(np.uint8))
 
 
-SOURCES = {"folder": Folder, "idx": idx, "fashion-mnist": fashion_mnist, "synthetic": Synthetic}
+SOURCES: dict[str, Callable[[str], Source]] = {
+    "folder": Folder,
+    "idx": idx,
+    "fashion-mnist": fashion_mnist,
+    "synthetic": Synthetic,
+}
 
 
 def open_source(uri: str) -> Source:

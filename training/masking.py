@@ -69,7 +69,9 @@ class MultiBlock:
             pending = pending[allowed[pending].sum(axis=1) < self.context_patches]
             if not len(pending):
                 return Masks(self._subset(allowed, epoch, samples), _ids(covered, shapes[0].height * shapes[0].width))
-        raise AssertionError(f"{len(pending)} images found no context in {TRIES} draws, though the setting was accepted")
+        raise AssertionError(
+            f"{len(pending)} images found no context in {TRIES} draws, though the setting was accepted"
+        )
 
     def _shapes_of_step(self, step: int) -> list[Block]:
         """The block shapes of one step: all those with the area T that the step draws, in the proportion of the table."""

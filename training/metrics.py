@@ -5,7 +5,6 @@ The loss says little (its target moves); rank, spread and skill are the ones to 
 
 import csv
 import io
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -55,12 +54,14 @@ class CsvSink:
         writer.writerows(kept)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(text.getvalue())
-        os.replace(temporary, path)
+        temporary.replace(path)
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
 
     def write(self, row: dict[str, float]) -> None:
-        self._writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        self._writer.writerow(
+            {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+        )
         self._file.flush()
 
     def close(self) -> None:

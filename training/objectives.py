@@ -17,14 +17,17 @@ def smooth_l1(predicted: Float[Tensor, "*s D"], target: Float[Tensor, "*s D"], b
     return F.smooth_l1_loss(predicted, target, beta=beta)
 
 
-def l2(predicted: Float[Tensor, "*s D"], target: Float[Tensor, "*s D"], beta: float) -> Float[Tensor, ""]:
-    """Mean squared difference: equation 1 of the paper up to a constant factor. `beta` has no part in it."""
+def l2(predicted: Float[Tensor, "*s D"], target: Float[Tensor, "*s D"]) -> Float[Tensor, ""]:
+    """Mean squared difference: equation 1 of the paper up to a constant factor."""
     return F.mse_loss(predicted, target)
 
 
-DISTANCES: dict[str, Callable[..., Tensor]] = {"smooth_l1": smooth_l1, "l2": l2}
+DISTANCES: dict[str, Callable[[ObjectiveConfig], Distance]] = {
+    "smooth_l1": lambda config: partial(smooth_l1, beta=config.beta),
+    "l2": lambda _: l2,
+}
 
 
 def make_distance(config: ObjectiveConfig) -> Distance:
     """The distance that a configuration names."""
-    return partial(DISTANCES[config.distance], beta=config.beta)
+    return DISTANCES[config.distance](config)

@@ -1,7 +1,7 @@
 """One step of I-JEPA, on one screen. It knows no data loading and no logging."""
 
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -30,7 +30,7 @@ def train_step(
     context_ids: Int64[Tensor, "B K"],
     target_ids: Int64[Tensor, "B M T"],
     rates: Rates,
-    autocast: AbstractContextManager,
+    autocast: AbstractContextManager[Any],
 ) -> StepResult:
     """Predict the target encoder's tokens of the target blocks from the context, learn from the error, let the target follow."""
     images = normalise(pixels, model.config.pixels)
@@ -41,7 +41,7 @@ def train_step(
     loss = distance(predicted, targets)
 
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     set_rates(optimizer, rates)
     optimizer.step()
     follow(model.target_encoder, model.context_encoder, rates.ema)

@@ -68,6 +68,9 @@ class Trainer:
         self.distance = make_distance(config.objective)
         torch.manual_seed(config.seed)
         self.model = IJEPA(network).to(self.device)
+        if config.run.compile:
+            for part in (self.model.context_encoder, self.model.target_encoder, self.model.predictor):
+                part.compile(dynamic=False)
         self.optimizer = make_optimizer(self.model, config.optim)
         self.steps = max(1, round(config.optim.epochs * self.batches.per_epoch))
         self.warmup = round(config.optim.warmup * self.batches.per_epoch)
@@ -169,7 +172,7 @@ class Trainer:
         with self._autocast():
             parts = [
                 self.model.target_encoder(normalise(part.to(self.device), recipe)).float().mean(dim=1)
-                for part in self._watched.split(256)
+                for part in torch.split(self._watched, 256)
             ]
         return torch.cat(parts)
 
@@ -264,7 +267,9 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"run.device={name!r} cannot be used here ({str(error).splitlines()[0]}); try run.device=cpu") from error
+        raise ConfigError(
+            f"run.device={name!r} cannot be used here ({str(error).splitlines()[0]}); try run.device=cpu"
+        ) from error
     return device
 
 

@@ -21,10 +21,14 @@ def timing(clocks: list[Clocks]) -> dict[str, str]:
     """The longest of each clock, as a Server-Timing header in milliseconds."""
     names = Clocks._fields
     longest = [max(values) for values in zip(*clocks, strict=True)]
-    return {"server-timing": ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in zip(names, longest, strict=True))}
+    return {
+        "server-timing": ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in zip(names, longest, strict=True))
+    }
 
 
-def describe(json_body: type[BaseModel] | None, *errors: type[ServiceError], query: type[BaseModel] | None = None) -> dict[str, Any]:
+def describe(
+    json_body: type[BaseModel] | None, *errors: type[ServiceError], query: type[BaseModel] | None = None
+) -> dict[str, Any]:
     """What a route's decorator needs so that `/docs` tells of its bodies and errors."""
     by_status: dict[int, list[str]] = {}
     for error in errors:

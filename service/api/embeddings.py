@@ -10,7 +10,7 @@ from service.api.answers import describe, json_answer, timing
 from service.api.intake import Picture, read_intake, refuse_too_many, validated
 from service.api.state import StateDep
 from service.encoding import ENCODINGS, JSON, MEDIA, choose_media
-from service.engine import EmbedOptions, Embedding, Engine
+from service.engine import Embedding, EmbedOptions, Engine
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -88,7 +88,9 @@ def check_options(options: EmbedRequest, engine: Engine, media: str) -> None:
     """
     width = engine.manifest.poolings.get(options.pooling)
     if options.dimensions is not None and options.output == "pooled" and width and options.dimensions != width:
-        raise UnsupportedOption(f"dimensions is {options.dimensions}; pooling {options.pooling} gives {width}", "dimensions")
+        raise UnsupportedOption(
+            f"dimensions is {options.dimensions}; pooling {options.pooling} gives {width}", "dimensions"
+        )
     if options.dtype == "float16" and media == JSON and options.encoding_format == "float":
         raise UnsupportedOption(
             "float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy", "dtype"

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -70,7 +70,9 @@ async def read_body(request: Request, settings: Settings) -> bytes:
                     raise BodyTooLarge(f"a body may have {limit:,} bytes, this one has more")
                 chunks.append(chunk)
     except TimeoutError as error:
-        raise RequestTimeout(f"the body did not arrive within {settings.body_seconds:.0f} s; {size:,} bytes did") from error
+        raise RequestTimeout(
+            f"the body did not arrive within {settings.body_seconds:.0f} s; {size:,} bytes did"
+        ) from error
     return b"".join(chunks)
 
 
@@ -147,10 +149,12 @@ def _from_json(body: bytes, field: str, settings: Settings) -> Intake:
 
 
 async def _from_form(request: Request, body: bytes, settings: Settings) -> Intake:
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = _InMemory(request.headers, chunks(), max_files=settings.max_images + 1, max_fields=8, max_part_size=len(body) + 1)
+    parser = _InMemory(
+        request.headers, chunks(), max_files=settings.max_images + 1, max_fields=8, max_part_size=len(body) + 1
+    )
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -161,7 +165,7 @@ async def _from_form(request: Request, body: bytes, settings: Settings) -> Intak
     except KeyError as error:
         raise InvalidRequest("the content type multipart/form-data has no boundary") from error
     options: dict[str, Any] = {}
-    pictures = []
+    pictures: list[Picture] = []
     for name, value in form.multi_items():
         data = await value.read() if isinstance(value, UploadFile) else value.encode()
         if name == "request":
@@ -169,7 +173,9 @@ async def _from_form(request: Request, body: bytes, settings: Settings) -> Intak
         elif name == "file":
             pictures.append(Picture(data, f"file[{len(pictures)}]"))
         else:
-            raise InvalidRequest(f"the form has a part {name!r}; expected 'file' for a picture and 'request' for options", name)
+            raise InvalidRequest(
+                f"the form has a part {name!r}; expected 'file' for a picture and 'request' for options", name
+            )
     await form.close()
     if not pictures:
         raise InvalidRequest("the form has no part named 'file' with a picture in it", "file")
@@ -186,7 +192,9 @@ class _InMemory(MultiPartParser):
 def refuse_too_many(count: int, limit: int, what: str = "a request") -> None:
     """Raise `TooManyImages` above the limit."""
     if count > limit:
-        raise TooManyImages(f"{what} may have {limit} pictures, this has {count if count <= 10 * limit else 'far more'}")
+        raise TooManyImages(
+            f"{what} may have {limit} pictures, this has {count if count <= 10 * limit else 'far more'}"
+        )
 
 
 def _object(body: bytes, name: str) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def card(engine: Engine) -> str:
         "Runs on": f"{engine.runtime.name}, {engine.images_per_second:,.0f} pictures a second in full batches",
         "Identity": f"sha256 {engine.bundle.sha256}",
     }
-    cells = "\n".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items())
+    cells = "\n".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items()
+    )
     link = f'<a href="/v1/models/{html.escape(manifest.id)}">{html.escape(manifest.id)}</a>'
     return f"<table><caption>{link}</caption>\n{cells}\n</table>"

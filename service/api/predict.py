@@ -10,9 +10,8 @@ from fastapi import APIRouter, Request, Response
 from PIL import Image, UnidentifiedImageError
 
 from models.errors import RegionError
-from models.regions import Frame
+from models.regions import Frame, from_box, from_mask, from_patches
 from models.regions import Region as Patches
-from models.regions import from_box, from_mask, from_patches
 from service.api.answers import describe, json_answer, timing
 from service.api.embeddings import PICTURE_ERRORS
 from service.api.intake import from_base64, read_intake, validated
@@ -43,7 +42,9 @@ async def predict(request: Request, state: StateDep) -> Response:
         raise TooManyImages(f"a prediction is of one picture, this request has {len(intake.pictures)}")
     options = validated(PredictRequest, parsed_regions(intake.options))
     if len(options.targets) > state.settings.max_targets:
-        raise InvalidRequest(f"there may be {state.settings.max_targets} targets, this has {len(options.targets)}", "targets")
+        raise InvalidRequest(
+            f"there may be {state.settings.max_targets} targets, this has {len(options.targets)}", "targets"
+        )
     if options.dtype != "float32" and options.encoding_format == "float":
         raise UnsupportedOption("float16 cannot be written as JSON floats; use encoding_format base64", "dtype")
     engine = state.engine(options.model)
@@ -92,9 +93,11 @@ def read_mask(text: str | None, param: str) -> np.ndarray:
     """A PNG in base64 as booleans: any channel but alpha that is not zero is in."""
     data = from_base64(text, f"{param}.mask")
     try:
-        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        image: Image.Image = Image.open(io.BytesIO(data), formats=("PNG",))
         if image.width * image.height > MASK_PIXELS:
-            raise InvalidRegion(f"a mask may have {MASK_PIXELS:,} pixels, this has {image.width * image.height:,}", param)
+            raise InvalidRegion(
+                f"a mask may have {MASK_PIXELS:,} pixels, this has {image.width * image.height:,}", param
+            )
         if image.mode in ("P", "PA", "LA", "RGBA"):
             image = image.convert("RGB")
         pixels = np.asarray(image)
@@ -102,7 +105,7 @@ def read_mask(text: str | None, param: str) -> np.ndarray:
         raise InvalidRequest(f"{param}.mask is no PNG", f"{param}.mask") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InvalidRequest(f"{param}.mask is a broken PNG: {error}", f"{param}.mask") from error
-    return pixels.any(axis=2) if pixels.ndim == 3 else pixels.astype(bool)
+    return (pixels if pixels.ndim == 2 else pixels.max(axis=2)) != 0
 
 
 def as_answer(prediction: Prediction, options: PredictRequest, engine: Engine) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from service.settings import Settings, read_settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--bundle", action="append", metavar="NAME|DIR", help="a bundled model or a folder; may be repeated")
+    parser.add_argument(
+        "--bundle", action="append", metavar="NAME|DIR", help="a bundled model or a folder; may be repeated"
+    )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8000)")
     parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
@@ -65,5 +67,7 @@ def listen(settings: Settings) -> socket.socket:
     try:
         listener.bind((settings.host, settings.port))
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {error}; try another --port") from error
+        raise ConfigError(
+            f"cannot listen on {settings.host} port {settings.port}: {error}; try another --port"
+        ) from error
     return listener

@@ -14,7 +14,9 @@ from models.export import export_bundle
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="a step's folder, or a run's (its latest)")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the bundle's folder; what is there is replaced")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="the bundle's folder; what is there is replaced"
+    )
     parser.add_argument("--id", help="the name that clients call the model by (the folder's name)")
     parser.add_argument("--licence", default="unspecified", help="of the weights, shown wherever the model is")
     parser.add_argument(
@@ -24,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="float16 halves the files: matrices are rounded, stored so, and computed with in float32",
     )
     parser.add_argument("--card", metavar="FILE", type=Path, help="a model card to ship (one is written without)")
-    parser.add_argument("--probes", metavar="FILE", type=Path, help="what 'ijepa probe --json' wrote, to ship in the manifest")
+    parser.add_argument(
+        "--probes", metavar="FILE", type=Path, help="what 'ijepa probe --json' wrote, to ship in the manifest"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -42,5 +46,7 @@ def run(args: argparse.Namespace) -> None:
         probes=json.loads(args.probes.read_text()) if args.probes else None,
     )
     for name, parity in manifest.parity.items():
-        print(f"{name}: off torch by at most {parity.max_difference:.1e}, allowed {parity.allowed:.1e}", file=sys.stderr)
+        print(
+            f"{name}: off torch by at most {parity.max_difference:.1e}, allowed {parity.allowed:.1e}", file=sys.stderr
+        )
     print(args.out)

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="URI", help="a folder, fashion-mnist:train, idx:FILE or synthetic:COUNT")
     parser.add_argument("--init", metavar="CHECKPOINT", help="start from the weights of a checkpoint, at step 0")
     parser.add_argument("--out", metavar="DIR", type=Path, help="the run's folder (runs/RECIPE)")
-    parser.add_argument("--resume", default="auto", metavar="auto|never|DIR", help="which run to go on with (auto: the one in --out)")
+    parser.add_argument(
+        "--resume", default="auto", metavar="auto|never|DIR", help="which run to go on with (auto: the one in --out)"
+    )
     parser.add_argument("--settings", action="store_true", help="print the settings and stop")
     parser.add_argument("overrides", nargs="*", metavar="section.field=value", help="change a setting")
 
@@ -41,7 +43,10 @@ def run(args: argparse.Namespace) -> int | None:
     try:
         print(trainer.run())
     except Preempted:
-        print(f"ijepa train: stopped at step {trainer.step} of {trainer.steps} and saved; run the same again to go on", file=sys.stderr)
+        print(
+            f"ijepa train: stopped at step {trainer.step} of {trainer.steps} and saved; run the same again to go on",
+            file=sys.stderr,
+        )
         return PREEMPTED
     return None
 

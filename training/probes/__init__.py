@@ -1,0 +1,65 @@
+"""Frozen evaluation: what can be read off features without changing the network that made them.
+
+A probe takes features of a train and a test part and gives one `Score`. Whatever it has to choose, it chooses on a part of
+train that it holds out; the test part is used once. `PROBES` is the table.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from training.probes import knn, linear
+
+
+class Split(NamedTuple):
+    """Features and classes of the two parts. `train` and `test` map a pooling's name to `[n, D']`."""
+
+    train: dict[str, Float32[np.ndarray, "n D"]]
+    train_labels: Int64[np.ndarray, " n"]
+    test: dict[str, Float32[np.ndarray, "m D"]]
+    test_labels: Int64[np.ndarray, " m"]
+
+
+class Score(NamedTuple):
+    """Share of the test part that was told right, with its 95 % interval (Wilson) and what the probe chose."""
+
+    accuracy: float
+    low: float
+    high: float
+    chosen: str
+
+
+Predict = Callable[..., np.ndarray]
+"""From features and classes of train, and features of test, to classes of test."""
+
+PROBES: dict[str, Mapping[str, Predict]] = {"linear": linear.VARIANTS, "knn": knn.VARIANTS}
+"""The variants to choose among, each a way to predict the classes of the test part."""
+
+HELD_OUT = 6
+"""One picture in so many of train chooses the variant."""
+
+
+def run_probe(method: str, split: Split) -> Score:
+    """Choose a pooling and a variant on a held-out part of train, fit it on all of train, score it once on test."""
+    hidden = np.arange(len(split.train_labels)) % HELD_OUT == 0
+    best = (-1.0, "", "")
+    for pooling, features in split.train.items():
+        for name, predict in PROBES[method].items():
+            guess = predict(features[~hidden], split.train_labels[~hidden], features[hidden])
+            best = max(best, (float((guess == split.train_labels[hidden]).mean()), pooling, name))
+    _, pooling, name = best
+    predict = PROBES[method][name]
+    guess = predict(split.train[pooling], split.train_labels, split.test[pooling])
+    right = int((guess == split.test_labels).sum())
+    return Score(right / len(guess), *wilson(right, len(guess)), f"{pooling}, {name}")
+
+
+def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    share = right / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return centre - half, centre + half
