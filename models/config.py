@@ -1,6 +1,6 @@
 """What a network is, as frozen values that travel with every checkpoint and bundle, and the table of sizes."""
 
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -54,7 +54,7 @@ class EncoderConfig(Frozen):
     channels: Literal[1, 3] = 3
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "EncoderConfig":
         _check_width("encoder", self.width, self.heads)
         return self
 
@@ -77,7 +77,7 @@ class PredictorConfig(Frozen):
     heads: Positive
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "PredictorConfig":
         _check_width("predictor", self.width, self.heads)
         return self
 
@@ -90,7 +90,7 @@ class ModelConfig(Frozen):
     pixels: PixelRecipe
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "ModelConfig":
         given, expected = self.pixels.size, self.encoder.image_size
         if tuple(given) != expected or self.pixels.channels != self.encoder.channels:
             raise ValueError(

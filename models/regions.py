@@ -17,6 +17,9 @@ from models.preprocess import View
 SLACK = 0.01
 """Share of a patch by which an edge may miss a grid line and still be on it."""
 
+ROUNDING = 1e-6
+"""By how much a box may reach outside the picture: what a client's arithmetic may add to 1."""
+
 
 class Frame(NamedTuple):
     """How a picture of `size` (width, height) lies under a grid of (rows, columns) that covers its `view`."""
@@ -61,7 +64,7 @@ def from_box(box: Sequence[float], frame: Frame) -> Region:
     x0, y0, x1, y1 = box
     if x1 <= x0 or y1 <= y0:
         raise RegionError(f"box {list(box)} is empty: x1 must be above x0 and y1 above y0", "empty")
-    if min(x0, y0) < 0 or max(x1, y1) > 1:
+    if min(x0, y0) < -ROUNDING or max(x1, y1) > 1 + ROUNDING:
         raise RegionError(f"box {list(box)} reaches outside the picture, which is 0 to 1 both ways", "outside")
     (width, height), view, (rows, columns) = frame
     left, right, cut_x = _span(x0 * width, x1 * width, view.left, view.right, columns)
@@ -100,10 +103,10 @@ def box_of(patches: Int64[np.ndarray, " T"], frame: Frame) -> tuple[float, float
     row, column = np.divmod(patches, columns)
     step_x, step_y = (view.right - view.left) / columns, (view.bottom - view.top) / rows
     return (
-        (view.left + column.min() * step_x) / width,
-        (view.top + row.min() * step_y) / height,
-        (view.left + (column.max() + 1) * step_x) / width,
-        (view.top + (row.max() + 1) * step_y) / height,
+        (view.left + int(column.min()) * step_x) / width,
+        (view.top + int(row.min()) * step_y) / height,
+        (view.left + int(column.max() + 1) * step_x) / width,
+        (view.top + int(row.max() + 1) * step_y) / height,
     )
 
 
@@ -129,7 +132,7 @@ def _span(low: float, high: float, start: float, end: float, count: int) -> tupl
     cell = (end - start) / count
     first, last = (low - start) / cell, (high - start) / cell
     cut = first < -SLACK or last > count + SLACK
-    return max(0, math.floor(first + SLACK)), min(count, math.ceil(last - SLACK)), cut
+    return max(0, math.floor(first + SLACK)), max(0, min(count, math.ceil(last - SLACK))), cut
 
 
 def _cover(

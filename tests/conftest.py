@@ -5,7 +5,9 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-jaxtyping.install_import_hook(["models", "training", "service.engine", "service.runtimes", "service.pooling"], "beartype.beartype")
+import tests.shapes  # noqa: F401 -- the hook below finds it by name
+
+jaxtyping.install_import_hook(["models", "training", "service.engine", "service.runtimes", "service.pooling"], "tests.shapes.checked")
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")

@@ -4,7 +4,7 @@ Resuming with another first half is an error that names the field; the second ha
 """
 
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -87,7 +87,7 @@ class OptimConfig(Frozen):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "OptimConfig":
         if self.warmup >= self.epochs:
             raise ValueError(f"warmup of {self.warmup} epochs must be shorter than the run of {self.epochs}")
         return self

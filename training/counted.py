@@ -24,7 +24,7 @@ def bits(seed: int, purpose: Purpose, *counters: int | Int64[np.ndarray, "..."])
     """64 random bits for each element of the broadcast counters: the finaliser of SplitMix64 chained over them."""
     state = np.asarray(seed, dtype=np.int64).astype(np.uint64)
     for counter in (int(purpose), *counters):
-        state = _mix(state ^ _mix(np.asarray(counter, dtype=np.int64).astype(np.uint64)))
+        state = _mix(np.asarray(state ^ _mix(np.asarray(counter, dtype=np.int64).astype(np.uint64))))
     return state
 
 
@@ -43,4 +43,4 @@ def _mix(x: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
         x = x + np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        return np.asarray(x ^ (x >> np.uint64(31)))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
@@ -27,6 +27,7 @@ PACKAGED_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """Pictures in a fixed order. `labels` is one class number a picture where the source has them."""
 
@@ -240,7 +241,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    dimensions = raw[3] if len(raw) > 4 and raw[:3] == b"\0\0\x08" else 0
+    dimensions = raw[3] if raw[:3] == b"\0\0\x08" and len(raw) >= 4 + 4 * raw[3] else 0
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i]) for i in range(dimensions))
     body = raw[4 + 4 * dimensions :]
     if not dimensions or len(body) != np.prod(shape):

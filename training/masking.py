@@ -5,7 +5,7 @@ all of them to each: dense arrays (one T and one K for all images of a step), no
 reachable as both, and the same draw for the same (seed, step, epoch, sample).
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -28,6 +28,7 @@ class Masks(NamedTuple):
     targets: Int64[np.ndarray, "B M T"]
 
 
+@runtime_checkable
 class Masking(Protocol):
     """A masking strategy over one grid."""
 
@@ -108,19 +109,17 @@ class MultiBlock:
         Raises:
             ConfigError: naming the setting, what it gives and what would do.
         """
-        samples = np.arange(2000)
-        for area, shapes in sorted(self.shapes.items()):
-            left = self._place(shapes, 0, samples, 0)[1].sum(axis=1)
-            acceptance = (left >= self.context_patches).mean()
-            if acceptance < LEAST_ACCEPTANCE:
-                possible = int(np.quantile(left, 0.5))
-                rows, columns = self.grid
-                raise ConfigError(
-                    f"masking.context_budget={self.config.context_budget} asks for {self.context_patches} context patches, but "
-                    f"{self.config.targets} target blocks of {area} patches on a {rows}x{columns} grid leave that many in only "
-                    f"{acceptance:.1%} of draws; use at most {max(possible, 1) / (rows * columns):.2f}, "
-                    "or fewer or smaller targets (masking.targets, masking.target_scale)"
-                )
+        samples, (rows, columns) = np.arange(2000), self.grid
+        left = {area: self._place(shapes, 0, samples, 0)[1].sum(axis=1) for area, shapes in self.shapes.items()}
+        acceptance, area = min((float((counts >= self.context_patches).mean()), area) for area, counts in left.items())
+        if acceptance < LEAST_ACCEPTANCE:
+            possible = max(1, min(int(np.median(counts)) for counts in left.values()))
+            raise ConfigError(
+                f"masking.context_budget={self.config.context_budget} asks for {self.context_patches} context patches, but "
+                f"{self.config.targets} target blocks of {area} patches on a {rows}x{columns} grid leave that many in only "
+                f"{acceptance:.1%} of draws; use at most {np.floor(100 * possible / (rows * columns)) / 100:.2f}, "
+                "or fewer or smaller targets (masking.targets, masking.target_scale)"
+            )
 
 
 MASKINGS = {"multiblock": MultiBlock}

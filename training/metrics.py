@@ -6,7 +6,7 @@ The loss says little (its target moves); rank, spread and skill are the ones to 
 import csv
 import io
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,7 @@ def rankme(features: Float[Tensor, "n D"]) -> float:
     return float(torch.exp(-(p * p.log()).sum()))
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Somewhere that rows go."""
 

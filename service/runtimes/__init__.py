@@ -1,7 +1,7 @@
 """Runtimes: what computes a bundle's graphs. `RUNTIMES` is the table; numpy in, numpy out, one call at a time."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -12,6 +12,7 @@ from service.runtimes.fake import FakeRuntime
 from service.runtimes.onnxruntime import OnnxRuntime, available_providers
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """A bundle ready to compute. `name` is what `/v1/models` and job metadata say."""
 

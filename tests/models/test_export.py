@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from tests.golden.make import tiny_model, write_tiny_checkpoint
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """The tiny network exported with either kind of stored weights."""
+    from models.bundle import read_bundle
+    from models.checkpoint import read_checkpoint
+    from models.export import export_bundle
+
+    root = tmp_path_factory.mktemp("export")
+    checkpoint = read_checkpoint(write_tiny_checkpoint(root / "step"))
+    for weights in ("float32", "float16"):
+        export_bundle(checkpoint, root / weights, bundle_id="tiny", weights=weights)
+    return {weights: read_bundle(root / weights) for weights in ("float32", "float16")}
+
+
+def test_every_graph_gives_torchs_numbers(bundles):
+    """Within the contract's measure, one image with one context and one target patch included (see `Reference.parity`)."""
+    for bundle in bundles.values():
+        assert set(bundle.manifest.parity) == {"encoder.onnx", "context.onnx", "predictor.onnx"}
+        for parity in bundle.manifest.parity.values():
+            assert 0 < parity.max_difference <= parity.allowed
+            assert parity.allowed == 1e-4 * max(1, parity.reference_rms)
+
+
+@pytest.mark.parametrize(("b", "k", "t"), [(1, 1, 1), (1, 7, 3), (5, 1, 9), (2, 16, 1)])
+def test_batch_context_and_target_sizes_are_free(bundles, b, k, t):
+    import torch
+
+    from models.export import ContextGraph, PredictorGraph
+    from models.session import Session
+
+    bundle, model = bundles["float32"], tiny_model().eval()
+    draw = np.random.default_rng(b * 100 + k * 10 + t)
+    pixels = draw.integers(0, 256, (b, 16, 16, 3), dtype=np.uint8)
+    context = np.stack([draw.permutation(16)[:k] for _ in range(b)])
+    target = np.stack([draw.permutation(16)[:t] for _ in range(b)])
+
+    (tokens,) = Session(bundle.path("context.onnx")).run(["context_tokens"], pixels=pixels, context_ids=context)
+    inputs = {"context_tokens": tokens, "context_ids": context, "target_ids": target}
+    (predicted,) = Session(bundle.path("predictor.onnx")).run(["predicted"], **inputs)
+
+    with torch.no_grad():
+        expected = ContextGraph(model)(torch.from_numpy(pixels), torch.from_numpy(context))
+        block = PredictorGraph(model)(expected, torch.from_numpy(context), torch.from_numpy(target))
+    assert np.abs(tokens - expected.numpy()).max() < 1e-4
+    assert np.abs(predicted - block.numpy()).max() < 1e-4
+
+
+def test_float16_halves_the_weights_and_changes_little(bundles):
+    """The stored halves are cast back before anything is computed: features stay within rounding of the float32 ones."""
+    from models.session import Session
+
+    full, half = bundles["float32"], bundles["float16"]
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    a, b = (Session(x.path("encoder.onnx")).run(["mean"], pixels=pixels)[0] for x in (full, half))
+
+    assert half.manifest.files["encoder.onnx"].size < 0.8 * full.manifest.files["encoder.onnx"].size
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() > 0.9999
+
+
+def test_a_graph_that_is_off_is_not_written(tmp_path, monkeypatch):
+    from models.checkpoint import read_checkpoint
+    from models.errors import ExportError
+    from models.export import Reference, export_bundle
+
+    honest = Reference.outputs
+    monkeypatch.setattr(Reference, "outputs", lambda *args: [x + 0.01 for x in honest(*args)])
+    checkpoint = read_checkpoint(write_tiny_checkpoint(tmp_path / "step"))
+
+    with pytest.raises(ExportError, match="nothing was written"):
+        export_bundle(checkpoint, tmp_path / "bundle", bundle_id="off")
+    assert [path.name for path in tmp_path.iterdir()] == ["step"]
+
+
+def test_graphs_name_no_files_of_the_machine_that_made_them(bundles):
+    for bundle in bundles.values():
+        for name in bundle.manifest.parity:
+            assert b".py" not in bundle.path(name).read_bytes()
+
+
+def test_poolings_are_the_mean_and_the_normed_means_of_four_blocks():
+    import torch
+
+    from models.encoder import normalise
+    from models.export import EncoderGraph
+
+    model = tiny_model().eval()
+    pixels = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        tokens, mean, last4 = EncoderGraph(model)(pixels)
+        encoder = model.target_encoder
+        blocks = encoder.blocks_of(normalise(pixels, model.config.pixels))
+        expected = torch.cat([encoder.norm(x).mean(1) for x in blocks[-4:]], dim=1)
+
+    assert torch.equal(mean, tokens.mean(1))
+    assert torch.equal(last4, expected)

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from models.errors import ConfigError
+from training.config import MaskingConfig
+from training.masking import MASKINGS, block_shapes, make_masking
+
+GRIDS = [(side, side) for side in range(4, 33)] + [(4, 9), (7, 12), (16, 5)]
+DRAWS = 2000
+
+
+def masking(grid, **settings):
+    return make_masking(MaskingConfig(**settings), grid, seed=0)
+
+
+@pytest.mark.parametrize("name", MASKINGS)
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: f"{grid[0]}x{grid[1]}")
+def test_every_strategy_keeps_its_promises_on_every_grid(name, grid):
+    """Sizes as promised, no overlap, every patch reachable as context and as target, ascending ids."""
+    n = grid[0] * grid[1]
+    strategy = masking(grid, name=name)
+    seen_context, seen_target = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
+    areas = set()
+    for step in range(8):
+        masks = strategy.draw(step, epoch=step, samples=np.arange(DRAWS // 8))
+        b = DRAWS // 8
+        assert masks.context.shape == (b, strategy.context_patches)
+        assert masks.targets.shape[:2] == (b, 4)
+        areas.add(masks.targets.shape[2])
+        for ids in (masks.context, masks.targets):
+            assert (np.diff(ids, axis=-1) > 0).all()
+            assert ids.min() >= 0
+            assert ids.max() < n
+        context = np.zeros((b, n), dtype=bool)
+        np.put_along_axis(context, masks.context, True, axis=1)
+        assert not np.take_along_axis(context, masks.targets.reshape(b, -1), axis=1).any()
+        seen_context += np.bincount(masks.context.reshape(-1), minlength=n)
+        seen_target += np.bincount(masks.targets.reshape(-1), minlength=n)
+    assert areas <= set(block_shapes(grid, (0.15, 0.2), (0.75, 1.5)))
+    for step in range(8, 40):
+        if (seen_context > 0).all() and (seen_target > 0).all():
+            break
+        masks = strategy.draw(step, epoch=step, samples=np.arange(500))
+        seen_context += np.bincount(masks.context.reshape(-1), minlength=n)
+        seen_target += np.bincount(masks.targets.reshape(-1), minlength=n)
+    assert (seen_context > 0).all()
+    assert (seen_target > 0).all()
+
+
+def test_targets_are_whole_rectangles_of_one_area():
+    strategy, grid = masking((14, 14)), (14, 14)
+    for step in range(5):
+        for blocks in strategy.draw(step, 0, np.arange(50)).targets:
+            for ids in blocks:
+                row, column = np.divmod(ids, grid[1])
+                height, width = np.ptp(row) + 1, np.ptp(column) + 1
+                assert height * width == len(ids)
+                assert 0.15 * 196 * 0.8 < len(ids) < 0.2 * 196 * 1.2
+                assert 0.5 < height / width < 2
+
+
+def test_the_same_draw_for_the_same_seed_step_and_sample():
+    """Whatever the batch: a sample keeps its masks when it stands among others."""
+    first, second = masking((7, 7)), masking((7, 7))
+    samples = np.array([5, 17, 3, 99])
+    a, b = first.draw(11, 2, samples), second.draw(11, 2, samples)
+    alone = second.draw(11, 2, np.array([3]))
+
+    assert np.array_equal(a.context, b.context)
+    assert np.array_equal(a.targets, b.targets)
+    assert np.array_equal(alone.context[0], a.context[2])
+    assert np.array_equal(alone.targets[0], a.targets[2])
+
+
+def test_other_seeds_epochs_and_samples_get_other_masks():
+    strategy = masking((14, 14))
+    here = strategy.draw(0, 0, np.arange(64)).context
+    other_seed = make_masking(MaskingConfig(), (14, 14), seed=1).draw(0, 0, np.arange(64)).context
+
+    assert (here != strategy.draw(0, 1, np.arange(64)).context).any(axis=1).mean() > 0.95
+    assert (here != other_seed).any(axis=1).mean() > 0.95
+    assert len(np.unique(here, axis=0)) > 60
+
+
+def test_the_context_is_no_raster_prefix():
+    """The published sampler keeps the first ids; here bottom rows are context as often as top rows."""
+    strategy = masking((14, 14))
+    rows = np.concatenate([strategy.draw(s, s, np.arange(500)).context.reshape(-1) // 14 for s in range(10)])
+    share = np.bincount(rows, minlength=14) / len(rows)
+
+    assert abs(share[:7].sum() - 0.5) < 0.01
+    assert share.min() > 0.5 / 14
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"context_budget": 0.9}, "context_budget=0.9"),
+        ({"targets": 40}, "40 target blocks"),
+        ({"target_scale": (1.0, 1.0), "target_aspect": (1.0, 1.0)}, "target_scale"),
+    ],
+)
+@pytest.mark.parametrize("grid", [(4, 4), (7, 7), (32, 32)])
+def test_an_impossible_setting_is_an_error_that_names_it(settings, names, grid):
+    with pytest.raises(ConfigError) as caught:
+        masking(grid, **settings)
+    assert names in str(caught.value)
+
+
+def test_the_largest_budget_that_an_error_names_is_accepted():
+    with pytest.raises(ConfigError) as caught:
+        masking((7, 7), context_budget=0.9)
+    advised = float(str(caught.value).split("use at most ")[1].split(",")[0])
+    assert masking((7, 7), context_budget=advised).context_patches > 1

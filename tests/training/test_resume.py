@@ -1,0 +1,133 @@
+"""A run that dies and is started again ends as the run that did not, bit for bit."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.errors import ConfigError
+
+SETTINGS = ("run.threads=1", "run.workers=1", "run.log_every=1", "run.checkpoint_every=7", "run.tensorboard=false")
+
+
+def start(out: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ijepa", "train", "debug", "--out", str(out), *SETTINGS, *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def last_step(out: Path) -> int:
+    try:
+        rows = (out / "log.csv").read_text().splitlines()[1:]
+        return int(rows[-1].split(",")[0]) if rows else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def wait_for(out: Path, step: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while last_step(out) < step and process.poll() is None:
+        assert time.monotonic() < deadline, "the run did not get there in two minutes"
+        time.sleep(0.005)
+
+
+def test_killed_at_five_random_steps_it_ends_with_the_same_weights(tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait() == 0
+    steps = sorted(random.Random().sample(range(1, 58), 5))
+    print("killed at steps", steps)
+    for step in steps:
+        process = start(killed)
+        wait_for(killed, step, process)
+        process.kill()
+        process.wait()
+    assert start(killed).wait() == 0
+
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        a, b = (load_file(run / "step-00000060" / file) for run in (whole, killed))
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a), file
+    logs = [list(csv.DictReader((run / "log.csv").open())) for run in (whole, killed)]
+    kept = ("step", "loss", "skill", "lr", "feature_std", "rankme")
+    assert [[row[name] for name in kept] for row in logs[0]] == [[row[name] for name in kept] for row in logs[1]]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_told_to_stop_it_saves_first_and_says_so_by_its_exit_code(tmp_path, number, code):
+    process = start(tmp_path, "run.checkpoint_every=1000")
+    wait_for(tmp_path, 5, process)
+    os.kill(process.pid, number)
+    assert process.wait() == code
+
+    latest = int((tmp_path / "latest").read_text().strip().removeprefix("step-"))
+    assert 5 <= latest < 60
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.fixture
+def begun(tmp_path, one_thread):
+    """A run of two checkpoints."""
+    from training.config import override
+    from training.recipes import RECIPES
+    from training.trainer import Trainer
+
+    config = override(RECIPES["debug"](), ["optim.epochs=1", "optim.warmup=0", "run.checkpoint_every=8", "run.tensorboard=false"])
+    Trainer(config, tmp_path / "run").run()
+    return config, tmp_path / "run"
+
+
+def test_another_result_half_is_an_error_that_names_the_field(begun):
+    from training.config import override
+    from training.trainer import Trainer, find_resume
+
+    config, run = begun
+    with pytest.raises(ConfigError, match=r"optim\.lr was 0\.001, is 0\.5; use those, or another --out"):
+        Trainer(override(config, ["optim.lr=0.5"]), run, find_resume("auto", run))
+
+
+def test_the_other_half_may_change(begun):
+    from training.config import override
+    from training.trainer import Trainer, find_resume
+
+    config, run = begun
+    trainer = Trainer(override(config, ["run.log_every=3"]), run, find_resume("auto", run))
+    assert trainer.step == trainer.steps == 16
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved(begun, monkeypatch):
+    import torch
+
+    import training.trainer as module
+    from training.trainer import Trainer, TrainingError, find_resume
+
+    config, run = begun
+    honest = module.train_step
+
+    def broken(*args):
+        return honest(*args)._replace(loss=torch.tensor(float("nan")))
+
+    monkeypatch.setattr(module, "train_step", broken)
+    trainer = Trainer(config, run, find_resume(str(run / "step-00000008"), run))
+    with pytest.raises(TrainingError, match="the newest checkpoint from before is step-00000016"):
+        trainer.run()
+
+
+def test_only_the_newest_checkpoints_are_kept_and_latest_names_the_newest(tmp_path, one_thread):
+    from training.config import override
+    from training.recipes import RECIPES
+    from training.trainer import Trainer
+
+    config = override(RECIPES["debug"](), ["optim.epochs=1", "optim.warmup=0", "run.checkpoint_every=4", "run.keep=2"])
+    Trainer(config, tmp_path).run()
+
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000012", "step-00000016"]
+    assert (tmp_path / "latest").read_text() == "step-00000016\n"
+    assert list((tmp_path / "tensorboard").iterdir())
