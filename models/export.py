@@ -324,7 +324,14 @@ def trace(model: IJEPA, name: str) -> onnx.ModelProto:
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     """Without what the exporter notes of where each node came from: it is most of a small graph, and names files of this machine."""
-    for part in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+    for part in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         for field in ("metadata_props", "doc_string"):
             part.ClearField(field)
     model.graph.ClearField("value_info")

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineExceeded, Internal, NotReady, Overloaded
@@ -24,7 +25,8 @@ class Limits(NamedTuple):
     deadline_seconds: float
 
 
-class Answer(NamedTuple, Generic[Result]):
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Result]):
     """A result, and how long it waited and how long its batch ran, in seconds."""
 
     result: Result
@@ -32,7 +34,8 @@ class Answer(NamedTuple, Generic[Result]):
     ran: float
 
 
-class _Waiting(NamedTuple, Generic[Item, Result]):
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Result]):
     item: Item
     future: "Future[Answer[Result]]"
     since: float
@@ -73,7 +76,7 @@ class Batcher(Generic[Item, Result]):
                     f"about {wait:.0f} s of work is waiting, the limit is {self._limits.queue_seconds:.0f} s; try again later",
                     wait - self._limits.queue_seconds,
                 )
-            waiting = _Waiting[Item, Result](item, Future(), time.monotonic())
+            waiting: _Waiting[Item, Result] = _Waiting(item, Future(), time.monotonic())
             self._queue.append(waiting)
             self._wake.notify()
         return waiting.future

@@ -1,6 +1,7 @@
 """Bytes to an RGB picture, with limits. The format is told from the bytes, never from a name or a declared type."""
 
 import io
+import re
 import warnings
 
 from PIL import Image, UnidentifiedImageError
@@ -11,6 +12,19 @@ from service.settings import Settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is tried, in this order. Of an animation the first frame is taken, of a TIFF the first page."""
+
+MAGIC = tuple(
+    (name, re.compile(magic, re.DOTALL))
+    for name, magic in (
+        ("JPEG", rb"\xff\xd8\xff"),
+        ("PNG", rb"\x89PNG\r\n\x1a\n"),
+        ("WEBP", rb"RIFF....WEBP"),
+        ("BMP", rb"BM"),
+        ("GIF", rb"GIF8[79]a"),
+        ("TIFF", rb"II[*+]\0|MM\0[*+]"),
+    )
+)
+"""How a file of each format begins: what tells a broken picture from no picture."""
 
 Image.MAX_IMAGE_PIXELS = (
     None  # `max_pixels` decides, for the whole process, with our message; Pillow's limit would come first
@@ -52,6 +66,8 @@ def _open(data: bytes, param: str | None) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
+        if known := next((name for name, magic in MAGIC if magic.match(data)), None):
+            raise InvalidImage(f"this {known} is broken: its header cannot be read", param) from error
         found = f"the first bytes are {data[:8]!r}" if data else "there are none"
         raise UnsupportedMediaType(f"these bytes are no picture in {', '.join(FORMATS)}: {found}", param) from error
     except _BROKEN as error:

@@ -14,8 +14,8 @@ JSON, NPY = "application/json", "application/x-npy"
 
 
 def to_float(array: np.ndarray) -> np.ndarray:
-    """Flat JSON numbers (orjson writes numpy arrays as they are, shortest form). Tokens keep a row a patch."""
-    return np.ascontiguousarray(array)
+    """JSON numbers: numpy arrays are written as they are, in their shortest form, a row a patch."""
+    return array
 
 
 def to_base64(array: np.ndarray) -> str:

@@ -233,7 +233,7 @@ class Engine:
         )
 
 
-def padded(rows: Sequence[Int64[np.ndarray, " n"]]) -> Int64[np.ndarray, "R n"]:
+def padded(rows: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, "R _"]:
     """Id lists as one array, filled up with -1."""
     if not rows:
         raise InvalidRequest("there are no targets", "targets")

@@ -7,7 +7,9 @@ import pytest
 
 import tests.shapes  # noqa: F401 -- the hook below finds it by name
 
-jaxtyping.install_import_hook(["models", "training", "service.engine", "service.runtimes", "service.pooling"], "tests.shapes.checked")
+jaxtyping.install_import_hook(
+    ["models", "training", "service.engine", "service.runtimes", "service.pooling"], "tests.shapes.checked"
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")

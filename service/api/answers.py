@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import orjson
 from fastapi import Response
 from pydantic import BaseModel
@@ -13,8 +14,15 @@ from service.schemas import ErrorAnswer
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON with numpy arrays written as they are, and NaN as null."""
-    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    body = orjson.dumps(content, contiguous, orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, headers, media_type="application/json")
+
+
+def contiguous(value: object) -> np.ndarray:
+    """A view as an array of its own; orjson asks for that and knows nothing else that it could be given."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return np.ascontiguousarray(value)
 
 
 def timing(clocks: list[Clocks]) -> dict[str, str]:

@@ -136,7 +136,9 @@ def open_job(
     if (out / JOB).exists():
         before = json.loads((out / JOB).read_text())
         if wrong := differences(flat(before), flat(description)):
-            raise ConfigError(f"{out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite")
+            raise ConfigError(
+                f"{out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite"
+            )
         return description, read_listing(out / LISTING)
     if any(path.name not in (LOCK, LISTING) for path in out.iterdir()):
         raise DataError(f"{out} is not empty and holds no job; use another --out")

@@ -12,7 +12,9 @@ def model():
     torch.manual_seed(0)
     encoder = EncoderConfig(width=32, depth=2, heads=2, hidden=64, patch_size=4, grid=(4, 4), channels=1)
     recipe = PixelRecipe(size=(16, 16), channels=1, mean=(0.5,), std=(0.5,))
-    return IJEPA(ModelConfig(encoder=encoder, predictor=PredictorConfig(width=16, depth=2, heads=2), pixels=recipe)).eval()
+    return IJEPA(
+        ModelConfig(encoder=encoder, predictor=PredictorConfig(width=16, depth=2, heads=2), pixels=recipe)
+    ).eval()
 
 
 def test_target_blocks_do_not_see_one_another(model):

@@ -52,7 +52,10 @@ def test_crops_have_the_area_and_aspect_they_are_asked_for():
 
 
 def test_flips_happen_half_the_time_and_only_when_asked():
-    plain, flipped = next(batches(size=48).stream(0, 1, 1)).pixels, next(batches(size=48, flip=True).stream(0, 1, 1)).pixels
+    plain, flipped = (
+        next(batches(size=48).stream(0, 1, 1)).pixels,
+        next(batches(size=48, flip=True).stream(0, 1, 1)).pixels,
+    )
     same = [np.array_equal(a, b) for a, b in zip(plain, flipped, strict=True)]
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(plain, flipped, strict=True)]
 
@@ -106,7 +109,9 @@ def test_a_broken_idx_file_is_an_error(tmp_path, content):
         open_source(f"idx:{tmp_path}/images")
 
 
-@pytest.mark.parametrize("uri", ["nowhere", "fashion-mnist:validation", "synthetic:many", "idx:/nowhere", "folder:/nowhere"])
+@pytest.mark.parametrize(
+    "uri", ["nowhere", "fashion-mnist:validation", "synthetic:many", "idx:/nowhere", "folder:/nowhere"]
+)
 def test_a_wrong_uri_is_an_error(uri):
     with pytest.raises(DataError):
         open_source(uri)

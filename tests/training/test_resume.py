@@ -79,7 +79,9 @@ def begun(tmp_path, one_thread):
     from training.recipes import RECIPES
     from training.trainer import Trainer
 
-    config = override(RECIPES["debug"](), ["optim.epochs=1", "optim.warmup=0", "run.checkpoint_every=8", "run.tensorboard=false"])
+    config = override(
+        RECIPES["debug"](), ["optim.epochs=1", "optim.warmup=0", "run.checkpoint_every=8", "run.tensorboard=false"]
+    )
     Trainer(config, tmp_path / "run").run()
     return config, tmp_path / "run"
 

@@ -9,8 +9,8 @@ def world(one_thread):
     import numpy as np
     import torch
 
-    from tests.golden.make import tiny_config
     from models.ijepa import IJEPA
+    from tests.golden.make import tiny_config
     from training.config import OptimConfig
     from training.optim import make_optimizer
 
