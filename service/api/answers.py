@@ -47,8 +47,8 @@ def describe(
     }
     described: dict[str, Any] = {"responses": responses}
     if json_body is not None:
-        schema = json_body.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=True)
-        schema.pop("$defs", None)
+        schema = json_body.model_json_schema(by_alias=True)
+        schema = inlined(schema, schema.pop("$defs", {}))
         form = {
             "type": "object",
             "properties": {
@@ -69,6 +69,15 @@ def describe(
             "parameters": _query(query),
         }
     return described
+
+
+def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """A schema with its references replaced by what they refer to (none of ours refers to itself)."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return {key: inlined(value, definitions) for key, value in schema.items()}
+    return [inlined(item, definitions) for item in schema] if isinstance(schema, list) else schema
 
 
 def _query(model: type[BaseModel] | None) -> list[dict[str, Any]]:

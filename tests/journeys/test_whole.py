@@ -1,0 +1,137 @@
+"""The whole way by the command alone: train, export, serve, embed, predict, over real HTTP, then stop."""
+
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from openai import OpenAI
+from PIL import Image
+
+
+def ijepa(*words, **options):
+    command = [sys.executable, "-m", "ijepa", *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A network that this test trained, as a bundle."""
+    root = tmp_path_factory.mktemp("journey")
+    ijepa("train", "debug", "--out", root / "run", "optim.epochs=1", "optim.warmup=0", "run.threads=1")
+    printed = ijepa("export", root / "run", "--out", root / "my-model", "--licence", "CC0-1.0", "--store", "float16")
+    assert printed == str(root / "my-model")
+    return root / "my-model"
+
+
+@pytest.fixture(scope="module")
+def server(bundle):
+    """Its address, and the process."""
+    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(bundle), "--port", "0", "--runtime", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"})
+    said = [process.stderr.readline(), process.stderr.readline()]
+    assert "my-model: trained on 512 synthetic pictures; licence CC0-1.0" in said[0]
+    address = said[1].split()[-1]
+    for _ in range(500):
+        try:
+            urllib.request.urlopen(f"{address}/health")
+            break
+        except urllib.error.URLError:
+            time.sleep(0.02)
+    yield address, process
+    process.kill()
+
+
+@pytest.fixture
+def picture():
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def post(url, body, content_type):
+    request = urllib.request.Request(url, body, {"content-type": content_type})
+    return json.loads(urllib.request.urlopen(request).read())
+
+
+def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bundle, picture, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "picture.png").write_bytes(picture)
+    curl = subprocess.run(
+        ["curl", "-sSf", "-F", f"file=@{tmp_path}/in/picture.png", f"{server[0]}/v1/images/embeddings"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    by_curl = json.loads(curl.stdout)["data"][0]["embedding"]
+    url = "data:image/png;base64," + base64.b64encode(picture).decode()
+    by_openai = (
+        OpenAI(base_url=f"{server[0]}/v1", api_key="none")
+        .embeddings.create(model="my-model", input=url)
+        .data[0]
+        .embedding
+    )
+    ijepa("embed", tmp_path / "in", "--out", tmp_path / "out", "--bundle", bundle, "--runtime", "cpu")
+    by_job = pq.read_table(tmp_path / "out" / "part-00000.parquet")["embedding"].to_pylist()[0]
+
+    assert len(by_curl) == 64
+    assert np.allclose(by_curl, by_openai, rtol=1e-5, atol=1e-6)
+    assert np.allclose(by_curl, by_job, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_pixels_change_nothing_in_the_prediction(server, picture):
+    changed = np.array(Image.open(io.BytesIO(picture)))
+    changed[8:24, 8:24] = 0
+    file = io.BytesIO()
+    Image.fromarray(changed).save(file, "PNG")
+
+    answers = []
+    for data in (picture, file.getvalue()):
+        body = {
+            "image": base64.b64encode(data).decode(),
+            "targets": [{"box": [0.25, 0.25, 0.75, 0.75]}],
+            "return": ["predicted"],
+        }
+        answers.append(post(f"{server[0]}/v1/predict", json.dumps(body).encode(), "application/json")["targets"][0])
+
+    assert answers[0]["predicted"] == answers[1]["predicted"]
+    assert answers[0]["energy"] != answers[1]["energy"]
+
+
+def test_told_to_stop_it_finishes_and_leaves(server):
+    process = server[1]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_a_port_in_use_is_one_sentence(bundle):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(bundle), "--port", str(port)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "cannot listen on 127.0.0.1 port" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_probe_tells_the_trained_network_from_the_untrained(bundle, tmp_path):
+    printed = ijepa("probe", bundle, "--data", "synthetic:300,synthetic:120", "--json", tmp_path / "scores.json")
+    scores = json.loads((tmp_path / "scores.json").read_text())["methods"]
+
+    assert printed.count("\n") == 5
+    assert set(scores) == {"linear", "knn"}
+    for method in scores.values():
+        for score in method.values():
+            assert 0.4 < score["low"] < score["accuracy"] < score["high"] <= 1
