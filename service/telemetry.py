@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+QUIET = ("/health", "/health/live", "/health/ready", "/metrics")
+"""Routes that machines ask every few seconds: not worth a line."""
+
 STAGES = Clocks._fields
 GRAPHS = ("encoder", "predictor")
 JOURNEYS = ("embed", "predict")
@@ -118,4 +121,5 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "other")
             self.telemetry.requests.labels(route, str(status)).inc()
             self.telemetry.seconds.labels(route).observe(seconds)
-            log.info("%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status, 1000 * seconds)
+            level = logging.DEBUG if route in QUIET else logging.INFO
+            log.log(level, "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status, 1000 * seconds)

@@ -5,8 +5,10 @@ Every option is also an environment variable: IJEPA_PORT, IJEPA_BUNDLE (several 
 
 import argparse
 import logging
+import signal
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
 
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     host, port = listener.getsockname()[:2]
-    print(f"listening on http://{host}:{port}", file=sys.stderr, flush=True)
+    print(f"try it at / and /docs, stop it with Ctrl-C; listening on http://{host}:{port}", file=sys.stderr, flush=True)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -52,7 +54,13 @@ def run(args: argparse.Namespace) -> None:
         timeout_graceful_shutdown=settings.drain_seconds,
         server_header=False,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _stopped(_number: int, _frame: FrameType | None) -> None:
+    """Uvicorn has drained by then and raises the signal once more; a server that was told to stop has done its work."""
 
 
 def listen(settings: Settings) -> socket.socket:
