@@ -53,14 +53,20 @@ class NetworkConfig(Frozen):
 
 
 class MaskingConfig(Frozen):
-    """Scales are shares of the grid's patches; aspect is height over width. Defaults are the paper's (appendix A.1)."""
+    """Scales are shares of the grid's patches; aspect is height over width. Defaults are the paper's (appendix A.1).
 
-    name: Literal["multiblock"] = "multiblock"
+    `context_budget` is K as a share of the grid, of `multiblock` alone; `hidden` is the share that `block` and `random` hide;
+    `min_keep` is of `reference` alone.
+    """
+
+    name: Literal["multiblock", "reference", "rasterized", "block", "random"] = "multiblock"
     targets: Count = 4
     target_scale: tuple[Share, Share] = (0.15, 0.2)
     target_aspect: tuple[float, float] = (0.75, 1.5)
     context_scale: tuple[Share, Share] = (0.85, 1.0)
     context_budget: Share = 0.3
+    hidden: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    min_keep: Annotated[int, Field(ge=0)] = 10
 
 
 class ObjectiveConfig(Frozen):
