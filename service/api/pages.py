@@ -20,10 +20,11 @@ SWAGGER = Path(str(files("fastapi_offline"))) / "static"
 
 
 @router.get("/")
-async def home(state: StateDep) -> HTMLResponse:
+async def home(request: Request, state: StateDep) -> HTMLResponse:
     """What this server is, what its models were trained on, what to send it."""
     cards = "\n".join(card(engine) for engine in state.engines.values())
-    page = Template((WEB / "index.html").read_text()).substitute(models=cards)
+    here = html.escape(request.headers.get("host", "localhost"))
+    page = Template((WEB / "index.html").read_text()).substitute(models=cards, here=here)
     return HTMLResponse(page)
 
 
