@@ -113,9 +113,15 @@ class Bundle(NamedTuple):
     def canonical(self) -> dict[str, np.ndarray]:
         """The canonical picture (`pixels`), its `tokens` and poolings, and one region's prediction."""
         try:
-            return load_file(self.path(CANONICAL))
+            tensors = load_file(self.path(CANONICAL))
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{self.path(CANONICAL)} cannot be read: {error}") from error
+        wanted = {"pixels", "tokens", *self.manifest.poolings}
+        if self.manifest.predicts:
+            wanted |= {"context_ids", "target_ids", "predicted"}
+        if missing := wanted - tensors.keys():
+            raise BundleError(f"{self.path(CANONICAL)} lacks {', '.join(sorted(missing))}")
+        return tensors
 
 
 def zoo() -> list[str]:
@@ -142,6 +148,11 @@ def read_bundle(folder: Path) -> Bundle:
         BundleError: a missing, altered or unlisted-for file, or a manifest that this version does not read.
     """
     manifest = read_manifest(folder)
+    needed = {ENCODER, CANONICAL, *(path.name for path in folder.glob("*.data"))}
+    if unlisted := needed - manifest.files.keys():
+        raise BundleError(
+            f"the manifest of {folder} does not list {', '.join(sorted(unlisted))}, so nothing vouches for it"
+        )
     for name, file in manifest.files.items():
         path = folder / name
         if not path.is_file():

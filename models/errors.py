@@ -4,6 +4,7 @@ IJEPAError                 anything the user can mend; the message says what was
 ├── ConfigError            a setting that means nothing, or contradicts another
 ├── CheckpointError        a checkpoint that is missing, broken or made for another network
 ├── BundleError            a bundle that is missing, broken, altered or too new
+├── RuntimeFailure         ONNX Runtime could not compute a graph
 ├── ExportError            an export that would not give the numbers of the checkpoint
 ├── DataError              pictures that cannot be found or read
 └── RegionError            a region of a picture that cannot be used; `.reason` says which way
@@ -24,6 +25,10 @@ class CheckpointError(IJEPAError):
 
 class BundleError(IJEPAError):
     """A bundle that is missing, broken, altered or too new."""
+
+
+class RuntimeFailure(IJEPAError):
+    """ONNX Runtime could not compute a graph: out of memory, say."""
 
 
 class ExportError(IJEPAError):

@@ -4,11 +4,12 @@ Service, jobs and probes use the same function, so a vector means the same where
 here: it is the network's first step (`PixelRecipe.mean` and `.std` are what it uses).
 """
 
+import struct
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 Fit = Literal["crop", "squash"]
@@ -67,14 +68,44 @@ def view_of(size: tuple[int, int], recipe: PixelRecipe, fit: Fit = "crop") -> Vi
     return View(left, top, left + seen_width, top + seen_height)
 
 
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, KeyError, TypeError, struct.error)
+"""What Pillow's readers raise on broken files, found by feeding them mutated ones."""
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
     """The picture as it is meant to be seen: turned as its EXIF says, transparency over white, 16 bits scaled to 8, RGB."""
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    if turn := TURNS.get(orientation_of(image)):
+        image = image.transpose(turn)
     if image.mode.startswith("I"):  # Pillow clips 16-bit greys when it converts them; scale instead
         image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
     return image.convert("RGB")
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8. Metadata that cannot be read does not spoil a picture that can: it counts as upright."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except BROKEN:
+        return 1
+    return value if isinstance(value, int) else 1
 
 
 def to_pixels(image: Image.Image, recipe: PixelRecipe, fit: Fit = "crop") -> UInt8[np.ndarray, "H W C"]:

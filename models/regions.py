@@ -128,20 +128,25 @@ def context_without(targets: Sequence[Region], context: Region | None, frame: Fr
 
 
 def _span(low: float, high: float, start: float, end: float, count: int) -> tuple[int, int, bool]:
-    """Cells `first` to `last` (not included) of `count` between `start` and `end` that low..high touches; whether it sticks out."""
+    """Cells `first` to `last` (not included) of `count` between `start` and `end` that low..high touches; whether it sticks out.
+
+    Something in view so thin that it would vanish on a grid line lies in the cell of its middle.
+    """
     cell = (end - start) / count
     first, last = (low - start) / cell, (high - start) / cell
     cut = first < -SLACK or last > count + SLACK
-    return max(0, math.floor(first + SLACK)), max(0, min(count, math.ceil(last - SLACK))), cut
+    left, right = math.floor(first + SLACK), math.ceil(last - SLACK)
+    if right <= left:
+        left = math.floor((first + last) / 2)
+        right = left + 1
+    return min(count, max(0, left)), max(0, min(count, right)), cut
 
 
 def _cover(
     cells: int, extent: float, start: float, end: float, count: int
 ) -> tuple[Bool[np.ndarray, "cells count"], Bool[np.ndarray, " cells"]]:
-    """Which grid cells each mask cell touches along one axis, and which mask cells lie wholly in view."""
-    touches, seen = np.zeros((cells, count), dtype=bool), np.zeros(cells, dtype=bool)
-    for i in range(cells):
-        first, last, cut = _span(i * extent / cells, (i + 1) * extent / cells, start, end, count)
-        touches[i, first:last] = True
-        seen[i] = not cut
-    return touches, seen
+    """`_span` of each mask cell along one axis: which grid cells it touches, and whether it lies wholly in view."""
+    spans = [_span(i * extent / cells, (i + 1) * extent / cells, start, end, count) for i in range(cells)]
+    first, last, cut = (np.array(values)[:, None] for values in zip(*spans, strict=True))
+    index = np.arange(count)
+    return (index >= first) & (index < last), ~cut[:, 0].astype(bool)

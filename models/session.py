@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from models.errors import BundleError, ConfigError
+from models.errors import BundleError, ConfigError, RuntimeFailure
 
 Array = np.ndarray
 
@@ -40,5 +40,8 @@ class Session:
 
     def run(self, outputs: Sequence[str], **inputs: Array) -> list[Array]:
         """The named outputs, in the order asked for."""
-        results: list[Array] = self._session.run(list(outputs), inputs)
+        try:
+            results: list[Array] = self._session.run(list(outputs), inputs)
+        except Exception as error:
+            raise RuntimeFailure(f"ONNX Runtime could not compute {', '.join(outputs)}: {error}") from error
         return results

@@ -8,17 +8,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.bundle import Bundle, find_bundle, read_bundle, zoo
-from models.errors import BundleError, ConfigError
+from models.errors import BundleError, ConfigError, RuntimeFailure
 from service.api import embeddings, health, models, pages, predict
 from service.api.answers import json_answer
+from service.api.presence import ClientGone
 from service.api.state import State
-from service.engine import Engine
-from service.errors import Draining, Internal, InvalidRequest, MethodNotAllowed, NotFound, NotReady, ServiceError
+from service.engine import Device, Engine
+from service.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, NotReady, ServiceError
 from service.runtimes import open_runtime
 from service.settings import Settings
-from service.telemetry import RequestLog, Telemetry
+from service.telemetry import GONE, RequestLog, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         checking = asyncio.create_task(check(state))
         yield
-        state.problem = Draining("the server is stopping")
-        telemetry.ready.set(0)
+        state.drain()
         await checking
         await asyncio.gather(*(asyncio.to_thread(engine.close) for engine in engines.values()))
 
@@ -59,10 +60,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=pages.SWAGGER), name="docs-assets")
     telemetry.known_routes(list(app.openapi()["paths"]))
+    app.add_middleware(Catch)
     app.add_middleware(RequestLog, telemetry=telemetry)
     app.add_exception_handler(ServiceError, answer_error)
+    app.add_exception_handler(ClientGone, answer_nobody)
     app.add_exception_handler(HTTPException, answer_error)
-    app.add_exception_handler(Exception, answer_error)
     return app
 
 
@@ -71,28 +73,51 @@ def open_engines(settings: Settings, telemetry: Telemetry) -> dict[str, Engine]:
     if not settings.bundle and not zoo():
         raise ConfigError("no model comes with this installation; give one with --bundle DIR")
     engines: dict[str, Engine] = {}
+    device = Device()
     for name in settings.bundle or zoo()[:1]:
         bundle: Bundle = read_bundle(find_bundle(name))
         if bundle.manifest.id in engines:
             raise ConfigError(f"two bundles have the id {bundle.manifest.id!r}; export one of them under another")
         runtime = open_runtime(settings.runtime, bundle, settings.threads)
-        engines[bundle.manifest.id] = Engine(bundle, runtime, settings, telemetry.batch)
+        engines[bundle.manifest.id] = Engine(bundle, runtime, settings, device, telemetry.batch)
     return engines
 
 
 async def check(state: State) -> None:
-    """Compute every model's canonical picture; the app is ready once all came out right."""
+    """Compute every model's canonical picture, then its speed; the app is ready once all came out right."""
     try:
         for engine in state.engines.values():
             await asyncio.to_thread(engine.check)
-    except BundleError as error:
+            await asyncio.to_thread(engine.measure)
+    except (BundleError, RuntimeFailure) as error:
         log.error("not ready: %s", error)
         state.problem = NotReady(str(error))
-        return
-    if isinstance(state.problem, Draining):
-        return
-    state.problem = None
-    state.telemetry.ready.set(1)
+    else:
+        state.open()
+
+
+class Catch:
+    """ASGI middleware: what no handler caught is our own fault, and is answered like any other error."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the class."""
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            answer = await answer_error(Request(scope, receive), error)
+            await answer(scope, receive, send)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
@@ -102,10 +127,13 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         log.error("request %s failed", request.state.request_id, exc_info=error)
         error = Internal("this is a fault of the server; its log has the details under this request's id")
-    elif error.__cause__ is not None and error.status == Internal.status:
-        log.error("request %s failed", request.state.request_id, exc_info=error.__cause__)
     request.app.state.service.telemetry.errors.labels(error.code).inc()
     return json_answer(error.body(), error.status, error.headers())
+
+
+async def answer_nobody(_request: Request, _error: Exception) -> Response:
+    """For the log and the metrics alone: nginx' status for a client that left."""
+    return Response(status_code=GONE)
 
 
 def _from_http(error: HTTPException, request: Request) -> ServiceError:
@@ -114,7 +142,7 @@ def _from_http(error: HTTPException, request: Request) -> ServiceError:
         return NotFound(f"there is nothing at {request.url.path}; /docs lists the routes")
     if error.status_code == MethodNotAllowed.status:
         allowed = (error.headers or {}).get("Allow", "another method")
-        return MethodNotAllowed(f"{request.url.path} takes {allowed}, not {request.method}")
+        return MethodNotAllowed(f"{request.url.path} takes {allowed}, not {request.method}", allowed)
     if error.status_code < Internal.status:
         return InvalidRequest(str(error.detail))
     return Internal(str(error.detail))

@@ -3,6 +3,7 @@
 A waiter gets its result, the error of its batch, `DeadlineExceeded`, or, if it has gone, its place is not computed at all.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineExceeded, Internal, NotReady, Overloaded
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,11 +30,11 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Result]):
-    """A result, and how long it waited and how long its batch ran, in seconds."""
+    """A result, when (by the monotonic clock) its batch started, and for how many seconds it ran."""
 
     result: Result
-    waited: float
-    ran: float
+    started: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ class Batcher(Generic[Item, Result]):
         self._thread = threading.Thread(target=self._loop, name=f"batcher-{name}", daemon=True)
         self._thread.start()
 
-    def submit(self, item: Item) -> "Future[Answer[Result]]":
-        """Queue an item. Cancelling the future before its batch starts takes it out.
+    def submit(self, item: Item, since: float | None = None) -> "Future[Answer[Result]]":
+        """Queue an item that has been in the house `since` (by the monotonic clock; now if not given).
+
+        Cancelling the future before its batch starts takes it out.
 
         Raises:
             Overloaded: the waiting work would take longer than the limit.
@@ -71,15 +76,25 @@ class Batcher(Generic[Item, Result]):
         with self._wake:
             if self._closed:
                 raise NotReady("the model is being unloaded")
-            if (wait := self._wait_seconds()) > self._limits.queue_seconds:
-                raise Overloaded(
-                    f"about {wait:.0f} s of work is waiting, the limit is {self._limits.queue_seconds:.0f} s; try again later",
-                    wait - self._limits.queue_seconds,
-                )
-            waiting: _Waiting[Item, Result] = _Waiting(item, Future(), time.monotonic())
+            self._refuse_overload(0)
+            waiting: _Waiting[Item, Result] = _Waiting(item, Future(), time.monotonic() if since is None else since)
             self._queue.append(waiting)
             self._wake.notify()
         return waiting.future
+
+    def refuse_overload(self, coming: int) -> None:
+        """Refuse early, when with `coming` items that are not queued yet more would wait than may.
+
+        Raises:
+            Overloaded
+        """
+        with self._wake:
+            self._refuse_overload(coming)
+
+    def expect(self, seconds_per_item: float) -> None:
+        """What an item takes, before any was seen."""
+        with self._wake:
+            self._seconds_per_item = self._seconds_per_item or seconds_per_item
 
     def waiting(self) -> tuple[int, float]:
         """Items in the queue, and the seconds that they should take."""
@@ -92,6 +107,12 @@ class Batcher(Generic[Item, Result]):
             self._closed = True
             self._wake.notify()
         self._thread.join()
+
+    def _refuse_overload(self, coming: int) -> None:
+        wait, limit = self._wait_seconds() + coming * self._seconds_per_item, self._limits.queue_seconds
+        if wait > limit:
+            message = f"about {wait:.0f} s of work is waiting, the limit is {limit:.0f} s; try again later"
+            raise Overloaded(message, wait - limit)
 
     def _wait_seconds(self) -> float:
         return (len(self._queue) + self._running) * self._seconds_per_item
@@ -132,11 +153,10 @@ class Batcher(Generic[Item, Result]):
         try:
             results = self._run([waiting.item for waiting in batch])
             assert len(results) == len(batch), f"{len(results)} results for {len(batch)} items"
-        except Exception as error:  # noqa: BLE001 -- whatever it is, every waiter of the batch has to hear of it
+        except Exception:  # whatever it is, every waiter of the batch has to hear of it
+            log.exception("a batch of %d failed", len(batch))
             for waiting in batch:
-                failure = Internal("the model failed on this batch; the server's log says why")
-                failure.__cause__ = error
-                waiting.future.set_exception(failure)
+                waiting.future.set_exception(Internal("the model failed on this batch; the server's log says why"))
             return
         seconds = time.monotonic() - start
         per_item = seconds / len(batch)
@@ -145,4 +165,4 @@ class Batcher(Generic[Item, Result]):
         )
         self._on_batch(len(batch), seconds)
         for waiting, result in zip(batch, results, strict=True):
-            waiting.future.set_result(Answer(result, start - waiting.since, seconds))
+            waiting.future.set_result(Answer(result, start, seconds))

@@ -6,12 +6,15 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
-from models.preprocess import upright_rgb
+from models.preprocess import BROKEN, upright_rgb
 from service.errors import BodyTooLarge, ImageTooLarge, InvalidImage, UnsupportedMediaType
 from service.settings import Settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is tried, in this order. Of an animation the first frame is taken, of a TIFF the first page."""
+
+MAX_SIDE = 65_535
+"""Longest side of a picture: JPEG's own limit."""
 
 MAGIC = tuple(
     (name, re.compile(magic, re.DOTALL))
@@ -30,8 +33,9 @@ Image.MAX_IMAGE_PIXELS = (
     None  # `max_pixels` decides, for the whole process, with our message; Pillow's limit would come first
 )
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, KeyError, TypeError, MemoryError)
-"""What Pillow's readers raise on broken files, seen by feeding them some."""
+warnings.filterwarnings(
+    "ignore", module=r"PIL\..*"
+)  # what Pillow thinks of a client's metadata is nobody's business here
 
 
 def decode(data: bytes, settings: Settings, param: str | None = None) -> Image.Image:
@@ -45,21 +49,20 @@ def decode(data: bytes, settings: Settings, param: str | None = None) -> Image.I
     """
     if len(data) > settings.max_image_bytes:
         raise BodyTooLarge(f"a picture may have {settings.max_image_bytes:,} bytes, this has {len(data):,}", param)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = _open(data, param)
-        width, height = image.size
-        if width * height > settings.max_pixels:
-            raise ImageTooLarge(
-                f"a picture may have {settings.max_pixels:,} pixels, this has {width} x {height} = {width * height:,}",
-                param,
-            )
-        if not width * height:
-            raise InvalidImage(f"this {image.format} has {width} x {height} pixels", param)
-        try:
-            return upright_rgb(image)
-        except _BROKEN as error:
-            raise InvalidImage(f"this {image.format} cannot be decoded: {_reason(error)}", param) from error
+    image = _open(data, param)
+    width, height = image.size
+    if width * height > settings.max_pixels or max(width, height) > MAX_SIDE:
+        raise ImageTooLarge(
+            f"a picture may have {settings.max_pixels:,} pixels and sides of {MAX_SIDE:,}, "
+            f"this has {width} x {height} = {width * height:,}",
+            param,
+        )
+    if not width * height:
+        raise InvalidImage(f"this {image.format} has {width} x {height} pixels", param)
+    try:
+        return upright_rgb(image)
+    except BROKEN as error:
+        raise InvalidImage(f"this {image.format} cannot be decoded: {_reason(error)}", param) from error
 
 
 def _open(data: bytes, param: str | None) -> Image.Image:
@@ -70,7 +73,7 @@ def _open(data: bytes, param: str | None) -> Image.Image:
             raise InvalidImage(f"this {known} is broken: its header cannot be read", param) from error
         found = f"the first bytes are {data[:8]!r}" if data else "there are none"
         raise UnsupportedMediaType(f"these bytes are no picture in {', '.join(FORMATS)}: {found}", param) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise InvalidImage(f"this picture's header cannot be read: {_reason(error)}", param) from error
 
 

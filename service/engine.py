@@ -15,10 +15,10 @@ from models.bundle import Bundle
 from models.errors import BundleError, RegionError
 from models.preprocess import Fit, to_pixels, view_of
 from models.regions import Frame, Region, box_of, context_without
-from service.batching import Answer, Batcher, Limits
+from service.batching import Batcher, Limits
 from service.decoding import decode
 from service.encoding import DType
-from service.errors import InvalidRegion, InvalidRequest, UnsupportedOption
+from service.errors import DeadlineExceeded, InvalidRegion, InvalidRequest, UnsupportedOption
 from service.pooling import normalise_rows, output_name
 from service.runtimes import Runtime
 from service.settings import Settings
@@ -69,6 +69,7 @@ class Prediction(NamedTuple):
     """The regions of one picture, predicted from the same context."""
 
     context_patches: Int64[np.ndarray, " K"]
+    context_cut: bool
     targets: list[TargetPrediction]
     clocks: Clocks
 
@@ -76,6 +77,14 @@ class Prediction(NamedTuple):
 class _Embed(NamedTuple):
     pixels: UInt8[np.ndarray, "H W C"]
     output: str
+
+
+class _Asked(NamedTuple):
+    pixels: UInt8[np.ndarray, "H W C"]
+    frame: Frame
+    targets: list[Region]
+    context: Int64[np.ndarray, " K"]
+    context_cut: bool
 
 
 class _Predict(NamedTuple):
@@ -89,6 +98,18 @@ class _Predicted(NamedTuple):
     targets: list[Float32[np.ndarray, "T D"]]
 
 
+OnBatch = Callable[[str, int, float], None]
+"""Told of every batch: its graph, its items, its seconds."""
+
+
+class Device:
+    """What all engines of a process share: the right to compute, and the threads that decode."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decode")
+
+
 ReadRegions = Callable[[Frame], tuple[list[Region], Region | None]]
 """From how a picture lies under the grid to the targets and the context (None: everything else)."""
 
@@ -96,36 +117,31 @@ ReadRegions = Callable[[Frame], tuple[list[Region], Region | None]]
 class Engine:
     """One bundle, one runtime, one device. Pictures are decoded on a few threads; graphs run one at a time."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        runtime: Runtime,
-        settings: Settings,
-        on_batch: Callable[[str, int, float], None],
-    ) -> None:
+    def __init__(self, bundle: Bundle, runtime: Runtime, settings: Settings, device: Device, on_batch: OnBatch) -> None:
         self.bundle, self.runtime, self.settings = bundle, runtime, settings
         self.manifest = bundle.manifest
         self.images_per_second = 0.0
-        device = threading.Lock()
+        self._decoders, self._decoding = device.decoders, 0
         limits = Limits(settings.max_batch, settings.queue_seconds, settings.deadline_seconds)
         few = limits._replace(batch=max(1, settings.max_batch // 4))
-        self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decode")
         self._embeds: Batcher[_Embed, np.ndarray] = Batcher(
-            "embed", self._run_embeds, limits, device, lambda n, s: on_batch("encoder", n, s)
+            "embed", self._run_embeds, limits, device.lock, lambda n, s: on_batch("encoder", n, s)
         )
         self._predicts: Batcher[_Predict, _Predicted] = Batcher(
-            "predict", self._run_predicts, few, device, lambda n, s: on_batch("predictor", n, s)
+            "predict", self._run_predicts, few, device.lock, lambda n, s: on_batch("predictor", n, s)
         )
 
     async def embed(self, data: bytes, options: EmbedOptions, param: str | None = None) -> Embedding:
         """Bytes to an embedding. Errors are those of `decode`, `Batcher.submit` and `output_name`."""
         name = output_name(self.manifest, options.output, options.pooling)
         start = time.monotonic()
-        pixels, size = await self._in_decoder(self.to_pixels, data, options.fit, param)
-        decoded = time.monotonic() - start
-        answer = await asyncio.wrap_future(self._embeds.submit(_Embed(pixels, name)))
+        self._embeds.refuse_overload(self._decoding)
+        pixels, size = await self._in_decoder(start, self.to_pixels, data, options.fit, param)
+        decoded = time.monotonic()
+        answer = await asyncio.wrap_future(self._embeds.submit(_Embed(pixels, name), start))
         values = normalise_rows(answer.result) if options.normalize else answer.result
-        return Embedding(values.astype(options.dtype, copy=False), size[0] * size[1], _clocks(decoded, answer))
+        clocks = Clocks(decoded - start, answer.started - decoded, answer.seconds)
+        return Embedding(values.astype(options.dtype, copy=False), size[0] * size[1], clocks)
 
     async def predict(self, data: bytes, read_regions: ReadRegions, fit: Fit, param: str | None = None) -> Prediction:
         """Bytes and regions to predictions of the regions and their energies.
@@ -137,27 +153,26 @@ class Engine:
         if not self.manifest.predicts:
             raise UnsupportedOption(f"model {self.manifest.id} has no predictor; it can only embed", "model")
         start = time.monotonic()
-        pixels, size = await self._in_decoder(self.to_pixels, data, fit, param)
-        frame = Frame(size, view_of(size, self.manifest.model.pixels, fit), self.manifest.grid)
-        targets, given = read_regions(frame)
-        try:
-            context = context_without(targets, given, frame)
-        except RegionError as error:
-            raise InvalidRegion(str(error), "context" if given is not None else "targets") from error
-        decoded = time.monotonic() - start
-        work = _Predict(pixels, context, [target.patches for target in targets])
-        answer = await asyncio.wrap_future(self._predicts.submit(work))
-        results = [
-            self._compare(target, predicted, answer.result.tokens, frame)
-            for target, predicted in zip(targets, answer.result.targets, strict=True)
-        ]
-        return Prediction(context, results, _clocks(decoded, answer))
+        self._predicts.refuse_overload(self._decoding)
+        ask = await self._in_decoder(start, self._read, data, read_regions, fit, param)
+        decoded = time.monotonic()
+        work = _Predict(ask.pixels, ask.context, [target.patches for target in ask.targets])
+        answer = await asyncio.wrap_future(self._predicts.submit(work, start))
+        results = await asyncio.to_thread(
+            lambda: [
+                self._compare(target, predicted, answer.result.tokens, ask.frame)
+                for target, predicted in zip(ask.targets, answer.result.targets, strict=True)
+            ]
+        )
+        clocks = Clocks(decoded - start, answer.started - decoded, answer.seconds)
+        return Prediction(ask.context, ask.context_cut, results, clocks)
 
     def check(self) -> None:
-        """Compute the canonical picture and measure the speed of a full batch.
+        """Compute the canonical picture.
 
         Raises:
             BundleError: the numbers are not those that the bundle was exported with.
+            RuntimeFailure: the runtime cannot compute them.
         """
         canonical = self.bundle.canonical()
         pixels = canonical["pixels"][None]
@@ -176,14 +191,16 @@ class Engine:
                     f"{self.manifest.id}: {name} of the canonical picture is off by {worst:.2e}, allowed is {allowed:.2e}, "
                     f"on {self.runtime.name}"
                 )
-        self.images_per_second = self._speed(pixels)
 
-    def _speed(self, pixels: UInt8[np.ndarray, "1 H W C"]) -> float:
-        """Pictures a second of a full batch, or of as large a one as a second allows: the median of three."""
-        alone = self._seconds(pixels)
-        size = int(min(self.settings.max_batch, max(1, 1 / alone)))
+    def measure(self) -> None:
+        """The pictures a second of a full batch, or of as large a one as a second allows: the median of three."""
+        pixels = self.bundle.canonical()["pixels"][None]
+        size = int(min(self.settings.max_batch, max(1, 1 / self._seconds(pixels))))
         batch = np.repeat(pixels, size, axis=0)
-        return size / float(np.median([self._seconds(batch) for _ in range(4)][1:]))
+        seconds = float(np.median([self._seconds(batch) for _ in range(4)][1:]))
+        self.images_per_second = size / seconds
+        self._embeds.expect(seconds / size)
+        self._predicts.expect(2 * seconds / size)
 
     def _seconds(self, batch: UInt8[np.ndarray, "B H W C"]) -> float:
         start = time.perf_counter()
@@ -199,15 +216,36 @@ class Engine:
         """Finish what waits, then stop the threads."""
         self._embeds.close()
         self._predicts.close()
-        self._decoders.shutdown()
 
     def to_pixels(self, data: bytes, fit: Fit, param: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
         """The network's input, and the size (width, height) of the picture as seen. Errors are those of `decode`."""
         image = decode(data, self.settings, param)
         return to_pixels(image, self.manifest.model.pixels, fit), image.size
 
-    async def _in_decoder(self, work: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *args)
+    def _read(self, data: bytes, read_regions: ReadRegions, fit: Fit, param: str | None) -> _Asked:
+        """A picture and its regions on the grid."""
+        pixels, size = self.to_pixels(data, fit, param)
+        frame = Frame(size, view_of(size, self.manifest.model.pixels, fit), self.manifest.grid)
+        targets, given = read_regions(frame)
+        try:
+            context = context_without(targets, given, frame)
+        except RegionError as error:
+            raise InvalidRegion(str(error), "context" if given is not None else "targets") from error
+        return _Asked(pixels, frame, targets, context, given is not None and given.cut)
+
+    async def _in_decoder(self, arrived: float, work: Callable[..., T], *args: object) -> T:
+        """`work` on a decoding thread, if its turn comes in time."""
+
+        def in_time() -> T:
+            if time.monotonic() - arrived > self.settings.deadline_seconds:
+                raise DeadlineExceeded(f"waited more than {self.settings.deadline_seconds:.0f} s to be decoded")
+            return work(*args)
+
+        self._decoding += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, in_time)
+        finally:
+            self._decoding -= 1
 
     def _run_embeds(self, items: Sequence[_Embed]) -> list[np.ndarray]:
         """One pass over all pictures with the union of the outputs that any of them wants."""
@@ -216,15 +254,19 @@ class Engine:
         return [outputs[item.output][i].copy() for i, item in enumerate(items)]
 
     def _run_predicts(self, items: Sequence[_Predict]) -> list[_Predicted]:
-        """Contexts of all pictures in one pass, padded; then all target blocks of all pictures in one, padded."""
+        """Contexts of all pictures in one pass, padded; then all target blocks of all pictures, padded, a batch at a time."""
         pixels = np.stack([item.pixels for item in items])
         actual = self.runtime.encode(pixels, ["tokens"])["tokens"]
         context_ids = padded([item.context for item in items])
         context_tokens = self.runtime.encode_context(pixels, context_ids)
         rows = np.repeat(np.arange(len(items)), [len(item.targets) for item in items])
         blocks = [block for item in items for block in item.targets]
-        predicted = self.runtime.predict(context_tokens[rows], context_ids[rows], padded(blocks))
-        results = iter([predicted[i, : len(block)].copy() for i, block in enumerate(blocks)])
+        predicted: list[np.ndarray] = []
+        for first in range(0, len(blocks), self.settings.max_batch):
+            part = slice(first, first + self.settings.max_batch)
+            ids = padded(blocks[part])
+            predicted += list(self.runtime.predict(context_tokens[rows[part]], context_ids[rows[part]], ids))
+        results = iter([tokens[: len(block)].copy() for tokens, block in zip(predicted, blocks, strict=True)])
         return [_Predicted(actual[i].copy(), [next(results) for _ in item.targets]) for i, item in enumerate(items)]
 
     def _compare(self, region: Region, predicted: np.ndarray, tokens: np.ndarray, frame: Frame) -> TargetPrediction:
@@ -256,7 +298,3 @@ def layer_norm(tokens: Float32[np.ndarray, "T D"], eps: float) -> Float32[np.nda
     """Each token with mean 0 and variance 1: the space in which predictions are made."""
     centred = tokens - tokens.mean(axis=-1, keepdims=True)
     return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + eps)
-
-
-def _clocks(decoded: float, answer: Answer[T]) -> Clocks:
-    return Clocks(decoded, answer.waited, answer.ran)

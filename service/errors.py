@@ -77,6 +77,14 @@ class MethodNotAllowed(ServiceError):
 
     status, code, type = 405, "method_not_allowed", "invalid_request_error"
 
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+    def headers(self) -> dict[str, str]:
+        """The methods that it takes."""
+        return {"allow": self.allowed}
+
 
 class NotAcceptable(ServiceError):
     """None of the media types that the client accepts is one of ours."""

@@ -13,13 +13,11 @@ def output_name(manifest: Manifest, output: str, pooling: str) -> str:
     Raises:
         UnsupportedOption: a pooling that the bundle does not have.
     """
-    if output == "patches":
-        return "tokens"
     if pooling not in manifest.poolings:
         raise UnsupportedOption(
             f"pooling {pooling!r} is not in model {manifest.id}, which has {', '.join(manifest.poolings)}", "pooling"
         )
-    return pooling
+    return "tokens" if output == "patches" else pooling
 
 
 def normalise_rows(values: Float32[np.ndarray, "*n D"]) -> Float32[np.ndarray, "*n D"]:

@@ -19,14 +19,6 @@ class Options(BaseModel):
     dtype: DType = "float32"
     encoding_format: Literal["float", "base64"] = Field("float", description="base64 is of little-endian numbers.")
 
-    @model_validator(mode="after")
-    def _float16_needs_binary(self) -> Self:
-        if self.dtype == "float16" and self.encoding_format == "float" and "encoding_format" in self.model_fields_set:
-            raise ValueError(
-                "dtype float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy"
-            )
-        return self
-
 
 class EmbedRequest(Options):
     """Options of an embedding."""
@@ -62,13 +54,13 @@ class Region(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    box: list[float] | None = Field(None, description="[x0, y0, x1, y1], 0 to 1 of the picture as seen.")
-    patches: list[int] | None = Field(None, description="Row-major ids on the model's grid.")
+    box: list[float] | None = Field(None, max_length=16, description="[x0, y0, x1, y1], 0 to 1 of the picture as seen.")
+    patches: list[int] | None = Field(None, max_length=100_000, description="Row-major ids on the model's grid.")
     mask: str | None = Field(None, description="base64 of a PNG over the picture; what is not zero is in.")
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
-        if len(self.model_fields_set) != 1 or (self.box, self.patches, self.mask) == (None, None, None):
+        if [self.box, self.patches, self.mask].count(None) != 2:
             raise ValueError("a region has exactly one of box, patches and mask")
         return self
 

@@ -46,8 +46,8 @@ def read_settings(**given: object) -> Settings:
     import os
 
     values = {name: value for name, value in given.items() if value is not None}
-    if "bundle" not in values and os.environ.get("IJEPA_BUNDLE"):
-        values["bundle"] = tuple(part.strip() for part in os.environ["IJEPA_BUNDLE"].split(",") if part.strip())
+    if "bundle" not in values:
+        values["bundle"] = tuple(part.strip() for part in os.environ.get("IJEPA_BUNDLE", "").split(",") if part.strip())
     try:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:

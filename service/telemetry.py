@@ -16,6 +16,12 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+GONE = 499
+"""The status, in metrics and log alone, of a client that left before it was answered."""
+
+OTHER = "other"
+"""The route of requests that fit none."""
+
 QUIET = ("/health", "/health/live", "/health/ready", "/metrics")
 """Routes that machines ask every few seconds: not worth a line."""
 
@@ -65,9 +71,11 @@ class Telemetry:
 
     def known_routes(self, routes: list[str]) -> None:
         """Series of every route, from the start."""
-        for route in routes:
+        statuses = sorted({200, GONE, *(error.status for error in all_errors())})
+        for route in [*routes, OTHER]:
             self.seconds.labels(route)
-            self.requests.labels(route, "200")
+            for status in statuses:
+                self.requests.labels(route, str(status))
 
     def watch(self, engines: dict[str, Engine]) -> None:
         """Read the queues when the metrics are read."""
@@ -105,7 +113,7 @@ class RequestLog:
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        start, status = time.monotonic(), 499
+        start, status = time.monotonic(), GONE
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -118,8 +126,9 @@ class RequestLog:
             await self.app(scope, receive, tagged)
         finally:
             seconds = time.monotonic() - start
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", OTHER)
             self.telemetry.requests.labels(route, str(status)).inc()
             self.telemetry.seconds.labels(route).observe(seconds)
             level = logging.DEBUG if route in QUIET else logging.INFO
-            log.log(level, "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status, 1000 * seconds)
+            path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+            log.log(level, "%s %s %s %d %.1f ms", request_id, scope["method"], path, status, 1000 * seconds)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.answers import describe, json_answer, timing
 from service.api.intake import Picture, read_intake, refuse_too_many, validated
+from service.api.presence import while_present
 from service.api.state import StateDep
 from service.encoding import ENCODINGS, JSON, MEDIA, choose_media
 from service.engine import Embedding, EmbedOptions, Engine
@@ -53,13 +54,14 @@ PICTURE_ERRORS = (
 async def embed(request: Request, state: StateDep) -> Response:
     """Each picture as one vector (`output=pooled`), or as one vector a patch (`output=patches`)."""
     media = choose_media(request.headers.get("accept"))
+    state.refuse_unready()
     intake = await read_intake(request, state.settings, "input")
     options = validated(EmbedRequest, intake.options)
     engine = state.engine(options.model)
     check_options(options, engine, media)
     if options.output == "patches":
         refuse_too_many(len(intake.pictures), state.settings.max_images_patches, "a request for patches")
-    embeddings = await embed_all(engine, intake.pictures, options)
+    embeddings = await while_present(request, embed_all(engine, intake.pictures, options))
     state.telemetry.pictures("embed", [e.clocks for e in embeddings])
     headers = timing([e.clocks for e in embeddings])
     if media != JSON:
@@ -75,8 +77,8 @@ async def embed_all(engine: Engine, pictures: list[Picture], options: EmbedReque
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(engine.embed(data, wanted, param)) for data, param in pictures]
-    except ExceptionGroup as group_error:
-        raise group_error.exceptions[0] from None
+    except ExceptionGroup as together:
+        raise together.exceptions[0] from together
     return [task.result() for task in tasks]
 
 

@@ -10,13 +10,23 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
+from service.api.presence import ClientGone
 from service.errors import BodyTooLarge, InvalidRequest, RequestTimeout, TooManyImages, UnsupportedOption
 from service.settings import Settings
 
 Body = TypeVar("Body", bound=BaseModel)
+
+BYTES = "latin-1"
+"""The codec in which text is bytes: parts come out as they went in, whatever charset a client names."""
+
+BOUNDARY = re.compile(r'boundary=(?:"[^"]*"|[^;\s]+)', re.IGNORECASE)
+
+MOST_PARTS = 10_000
+"""Of a form; the server's own limit on pictures is checked after, so that the message has their number."""
 
 DATA_URL = re.compile(r"data:[^,]*?;base64,", re.ASCII)
 
@@ -69,6 +79,8 @@ async def read_body(request: Request, settings: Settings) -> bytes:
                 if size > limit:
                     raise BodyTooLarge(f"a body may have {limit:,} bytes, this one has more")
                 chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise ClientGone from error
     except TimeoutError as error:
         raise RequestTimeout(
             f"the body did not arrive within {settings.body_seconds:.0f} s; {size:,} bytes did"
@@ -90,6 +102,8 @@ def validated(schema: type[Body], options: dict[str, Any]) -> Body:
         where = param_name(first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
+            if len(first["loc"]) > 1:
+                raise UnsupportedOption(f"{where} is unknown", where) from error
             known = ", ".join(field.alias or name for name, field in schema.model_fields.items())
             raise UnsupportedOption(f"option {where!r} is unknown; the options are {known}", where) from error
         if first["type"] == "literal_error":
@@ -152,22 +166,19 @@ async def _from_form(request: Request, body: bytes, settings: Settings) -> Intak
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = _InMemory(
-        request.headers, chunks(), max_files=settings.max_images + 1, max_fields=8, max_part_size=len(body) + 1
-    )
+    boundary = BOUNDARY.search(request.headers["content-type"])
+    if not boundary:
+        raise InvalidRequest("the content type multipart/form-data has no boundary")
+    headers = Headers({"content-type": f"multipart/form-data; {boundary[0]}; charset={BYTES}"})
+    parser = _InMemory(headers, chunks(), max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=len(body) + 1)
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        many = "Too many files" in error.message
-        if many:
-            refuse_too_many(settings.max_images + 1, settings.max_images)
         raise InvalidRequest(f"the multipart body cannot be read: {error.message}") from error
-    except KeyError as error:
-        raise InvalidRequest("the content type multipart/form-data has no boundary") from error
     options: dict[str, Any] = {}
     pictures: list[Picture] = []
     for name, value in form.multi_items():
-        data = await value.read() if isinstance(value, UploadFile) else value.encode()
+        data = await value.read() if isinstance(value, UploadFile) else value.encode(BYTES)
         if name == "request":
             options |= _object(data, "part 'request'")
         elif name == "file":

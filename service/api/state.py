@@ -5,7 +5,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from service.engine import Engine
-from service.errors import ModelNotFound, NotReady, UnsupportedOption
+from service.errors import Draining, ModelNotFound, NotReady, UnsupportedOption
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -23,13 +23,28 @@ class State:
         Raises:
             NotReady, ModelNotFound, UnsupportedOption
         """
-        if self.problem:
-            raise self.problem
+        self.refuse_unready()
         if name is None:
             if len(self.engines) > 1:
                 raise UnsupportedOption(f"several models are loaded, say which: {', '.join(self.engines)}", "model")
             return next(iter(self.engines.values()))
         return self.known(name)
+
+    def open(self) -> None:
+        """Everything came out right: work is taken, unless the server is stopping already."""
+        if not isinstance(self.problem, Draining):
+            self.problem = None
+            self.telemetry.ready.set(1)
+
+    def drain(self) -> None:
+        """No new work; what was taken is finished."""
+        self.problem = Draining("the server is stopping")
+        self.telemetry.ready.set(0)
+
+    def refuse_unready(self) -> None:
+        """Raise the problem, if there is one, before a body is read for nothing."""
+        if self.problem:
+            raise self.problem
 
     def known(self, name: str) -> Engine:
         """The engine of a model that is loaded, ready or not.

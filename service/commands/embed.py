@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from models.bundle import find_bundle, read_bundle, zoo
 from models.errors import ConfigError
-from service.engine import EmbedOptions, Engine
+from service.engine import Device, EmbedOptions, Engine
 from service.jobs.runner import run_job
 from service.runtimes import RUNTIMES, open_runtime
 from service.settings import read_settings
@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> None:
     if len(names) != 1:
         raise ConfigError(f"a job uses one bundle; these are {len(names)}: {', '.join(names) or 'none is installed'}")
     bundle = read_bundle(find_bundle(names[0]))
-    engine = Engine(bundle, open_runtime(settings.runtime, bundle, settings.threads), settings, lambda *_: None)
+    engine = Engine(
+        bundle, open_runtime(settings.runtime, bundle, settings.threads), settings, Device(), lambda *_: None
+    )
     engine.check()
     options = EmbedOptions(args.output, args.pooling, dtype=args.dtype, fit=args.fit)
     report = run_job(args.sources, args.out, engine, options, args.overwrite)

@@ -8,14 +8,20 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 import uvicorn
 
 from models.errors import ConfigError
+from service.api.state import State
 from service.app import create_app
+from service.errors import Draining
 from service.runtimes import RUNTIMES
 from service.settings import Settings, read_settings
+
+NOTICE_SECONDS = 1.0
+"""For how long a server that was told to stop goes on listening, answering that it drains."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +62,24 @@ def run(args: argparse.Namespace) -> None:
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config, app.state.service).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which on SIGTERM first says for a moment that it is draining, so that a balancer sees it, and then stops listening."""
+
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first SIGTERM waits; a second one, or Ctrl-C, does not."""
+        told = isinstance(self._state.problem, Draining)
+        self._state.drain()
+        if sig == signal.SIGTERM and not told:
+            threading.Timer(NOTICE_SECONDS, super().handle_exit, (sig, frame)).start()
+        else:
+            super().handle_exit(sig, frame)
 
 
 def _stopped(_number: int, _frame: FrameType | None) -> None:

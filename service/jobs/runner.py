@@ -47,9 +47,7 @@ def run_job(
         DataError: the sources cannot be listed, or `out` holds something else.
     """
     with only_one(out):
-        if overwrite:
-            clear(out)
-        description, listing = open_job(sources, out, engine, options)
+        description, listing = open_job(sources, out, engine, options, overwrite)
         rows, size = listing.rows, int(description["shard_rows"])
         shards = [rows[start : start + size] for start in range(0, len(rows), size)]
         done = sum(len(shard) for i, shard in enumerate(shards) if part_path(out, i).exists())
@@ -124,32 +122,40 @@ def shape_of(engine: Engine, options: EmbedOptions) -> Shape:
 
 
 def open_job(
-    sources: Sequence[str], out: Path, engine: Engine, options: EmbedOptions
+    sources: Sequence[str], out: Path, engine: Engine, options: EmbedOptions, overwrite: bool
 ) -> tuple[dict[str, Any], Listing]:
     """Begin a job, or take up the one that is there. `job.json` is written after the listing, so it marks a whole beginning.
 
     Raises:
         ConfigError: the job there has other options; they are named.
-        DataError: `out` has something else in it.
+        DataError: nothing to embed, or `out` has something else in it.
     """
     description = describe(sources, engine, options)
-    if (out / JOB).exists():
+    if (out / JOB).exists() and not overwrite:
         before = json.loads((out / JOB).read_text())
         if wrong := differences(flat(before), flat(description)):
             raise ConfigError(
                 f"{out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite"
             )
         return description, read_listing(out / LISTING)
-    if any(path.name not in (LOCK, LISTING) for path in out.iterdir()):
-        raise DataError(f"{out} is not empty and holds no job; use another --out")
     listing = list_sources(sources)
+    if (out / JOB).exists():
+        clear(out)
+    ours = (LOCK, LISTING, f".{LISTING}.tmp", f".{JOB}.tmp")
+    if foreign := sorted(path.name for path in out.iterdir() if path.name not in ours):
+        raise DataError(f"{out} holds no job but other files ({foreign[0]}); use another --out")
     write_listing(out / LISTING, listing)
     write_whole(out / JOB, json.dumps(description, indent=2) + "\n")
     return description, listing
 
 
 def describe(sources: Sequence[str], engine: Engine, options: EmbedOptions) -> dict[str, Any]:
-    """Everything that a job fixes when it starts, as JSON values."""
+    """Everything that a job fixes when it starts, as JSON values.
+
+    Raises:
+        UnsupportedOption: a pooling that the bundle does not have.
+    """
+    output_name(engine.manifest, options.output, options.pooling)
     shape = shape_of(engine, options)
     row_bytes = shape.length * np.dtype(shape.dtype).itemsize
     metadata = {
@@ -196,8 +202,9 @@ def read_listing(path: Path) -> Listing:
 
 
 def clear(out: Path) -> None:
-    """Delete a job's files and nothing else."""
-    for path in [*out.glob("part-*.parquet"), *(out / name for name in (SUCCESS, JOB, LISTING))]:
+    """Delete a job's files and nothing else; what says that it is finished goes first, what says that it is a job last."""
+    (out / SUCCESS).unlink(missing_ok=True)
+    for path in [*out.glob("part-[0-9]*.parquet"), *out.glob(".*.tmp"), out / LISTING, out / JOB]:
         path.unlink(missing_ok=True)
 
 

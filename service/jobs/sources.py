@@ -48,6 +48,11 @@ def list_sources(sources: Sequence[str]) -> Listing:
         raise DataError(
             f"no pictures in {', '.join(sources)}; looked for files ending in {', '.join(sorted(PICTURE_SUFFIXES))}"
         )
+    for row in rows:
+        try:
+            row.uri.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"the file name {row.uri!r} is not UTF-8; rename the file") from error
     twice = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
     if twice:
         raise DataError(f"two pictures have the id {twice[0]!r}")

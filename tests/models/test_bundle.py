@@ -35,6 +35,15 @@ def test_a_missing_file_is_named(copy):
         read_bundle(copy)
 
 
+@pytest.mark.parametrize("name", ["encoder.onnx", "canonical.safetensors"])
+def test_weights_that_the_manifest_does_not_list_do_not_load(copy, name):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"][name]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="nothing vouches for it"):
+        read_bundle(copy)
+
+
 def test_a_newer_format_is_refused_with_what_reads_it(copy):
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 7}))

@@ -63,6 +63,14 @@ def test_what_the_crop_cuts_is_told():
     assert caught.value.reason == "cut_away"
 
 
+def test_something_thinner_than_the_slack_lies_where_its_middle_is():
+    assert from_box([0.2495, 0.0, 0.2501, 0.1], frame()).patches.tolist() == [0]
+    assert from_box([0.2499, 0.0, 0.2505, 0.1], frame()).patches.tolist() == [1]
+    line = np.zeros((4000, 4000), dtype=bool)
+    line[:, 1000] = True
+    assert from_mask(line, frame()).patches.tolist() == [1, 5, 9, 13]
+
+
 @pytest.mark.parametrize(
     ("box", "reason"),
     [

@@ -140,7 +140,8 @@ def test_an_exif_rotated_picture_is_seen_upright(client):
         ({"mask": base64.b64encode(as_png(np.zeros((4, 4), np.uint8))).decode()}, 422, "invalid_region"),
         ({"mask": "not base64!"}, 400, "bad_request"),
         ({"mask": base64.b64encode(b"no png").decode()}, 400, "bad_request"),
-        ({"mask": base64.b64encode(huge_png(30_000, 30_000)).decode()}, 422, "invalid_region"),
+        ({"mask": base64.b64encode(huge_png(30_000, 30_000)).decode()}, 413, "image_too_large"),
+        ({"mask": base64.b64encode(huge_png(1_000_000, 1)).decode()}, 413, "image_too_large"),
         ({"mask": base64.b64encode(huge_png(30, 30)).decode()}, 400, "bad_request"),
         ({}, 400, "bad_request"),
         ({"box": [0, 0, 0.5, 0.5], "patches": [1]}, 400, "bad_request"),
@@ -176,6 +177,7 @@ def test_a_region_in_what_the_crop_cuts_away_suggests_squash(client, alive):
         ({"fit": "stretch"}, "unsupported_option", "fit"),
         ({"dimensions": 5}, "unsupported_option", "dimensions"),
         ({"normalize": "perhaps"}, "bad_request", "normalize"),
+        ({"output": "patches", "pooling": "max"}, "unsupported_option", "pooling"),
         ({"model": "other"}, "model_not_found", "model"),
     ],
 )
@@ -255,6 +257,7 @@ def test_unknown_paths_methods_and_media(client, alive, png):
     assert_error(client.get("/nowhere"), 404, "not_found")
     assert_error(client.get("/v1/models/other"), 404, "model_not_found")
     assert_error(client.get(EMBED), 405, "method_not_allowed")
+    assert client.get(EMBED).headers["allow"] == "POST"
     assert_error(client.post(EMBED, files={"file": png}, headers={"accept": "text/html"}), 406, "not_acceptable")
 
 
@@ -262,6 +265,60 @@ def test_two_pictures_are_no_prediction(client, alive, png):
     data = {"request": json.dumps({"targets": [{"patches": [0]}]})}
     assert_error(client.post(PREDICT, files=[("file", png)] * 2, data=data), 413, "too_many_images")
     assert_error(client.post(PREDICT, files={"file": png}), 400, "bad_request", "targets")
+
+
+def test_thousands_of_targets_are_refused_before_they_are_looked_at(client, alive, png):
+    request = {"targets": [1] * 100_000}
+    response = client.post(PREDICT, files={"file": png}, data={"request": json.dumps(request)})
+    assert_error(response, 400, "bad_request", "targets")
+    assert "this has 100,000" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "utf-16", "no-such-thing"])
+def test_a_charset_of_the_clients_choice_changes_nothing(client, alive, png, charset):
+    body = b'--b\r\nContent-Disposition: form-data; name="request"\r\n\r\n{"pooling": "last4"}\r\n'
+    body += (
+        b'--b\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: image/png\r\n\r\n'
+        + png
+        + b"\r\n--b--\r\n"
+    )
+    response = client.post(
+        EMBED, content=body, headers={"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+    )
+    assert response.status_code == 200, response.text
+    assert len(response.json()["data"][0]["embedding"]) == 128
+
+
+def test_metadata_that_cannot_be_read_does_not_spoil_a_picture(client):
+    """EXIF whose tags lie about their sizes: Pillow raises on reading or rewriting it, but the pixels are whole."""
+    plain = client.post(EMBED, content=JPEG).json()["data"]
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        exif = Image.Exif()
+        exif[274] = 1
+        exif[271] = "maker" * 5
+        block = bytearray(exif.tobytes())
+        for _ in range(4):
+            block[draw.integers(6, len(block))] = draw.integers(0, 256)
+        response = client.post(EMBED, content=encoded(Image.fromarray(NOISE), "JPEG", exif=bytes(block)))
+        assert response.status_code in (200, 422), response.text
+    assert client.post(EMBED, content=JPEG).json()["data"] == plain
+
+
+def test_a_fault_of_ours_has_its_id_its_code_and_its_metric(make_client, png, monkeypatch, caplog):
+    import service.api.embeddings as module
+
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(module, "check_options", broken)
+    with make_client() as client:
+        response = client.post(EMBED, files={"file": png}, headers={"x-request-id": "mine"})
+        assert_error(response, 500, "internal")
+        assert response.headers["x-request-id"] == "mine"
+        assert 'status="500"} 1.0' in client.get("/metrics").text
+    assert "request mine failed" in caplog.text
+    assert "RuntimeError: a bug" in caplog.text
 
 
 def test_memory_does_not_grow_with_bad_pictures(client):

@@ -42,12 +42,12 @@ def few(tmp_path, pictures):
 
 @pytest.fixture
 def engine(golden):
-    from service.engine import Engine
+    from service.engine import Device, Engine
     from service.runtimes import open_runtime
     from service.settings import read_settings
 
     settings, bundle = read_settings(threads=1), read_bundle(golden)
-    return Engine(bundle, open_runtime("cpu", bundle, 1), settings, lambda *_: None)
+    return Engine(bundle, open_runtime("cpu", bundle, 1), settings, Device(), lambda *_: None)
 
 
 def run(sources, out, engine, overwrite=False, **options):
@@ -176,11 +176,42 @@ def test_the_listing_is_fixed_when_a_job_starts(few, engine, tmp_path):
 def test_a_folder_with_other_things_in_it_is_left_alone(few, engine, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="is not empty and holds no job"):
+    with pytest.raises(DataError, match="holds no job but other files"):
         run([few], tmp_path / "out", engine)
-    with pytest.raises(DataError, match="holds no job"):
+    with pytest.raises(DataError, match="holds no job but"):
         run([few], tmp_path / "out", engine, overwrite=True)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_overwriting_checks_everything_before_it_deletes_anything(few, engine, tmp_path):
+    from service.errors import UnsupportedOption
+
+    out = tmp_path / "out"
+    run([few], out, engine)
+    before = read(out)
+    with pytest.raises(UnsupportedOption, match="pooling 'maen' is not in model golden, which has mean, last4"):
+        run([few], out, engine, overwrite=True, pooling="maen")
+    with pytest.raises(DataError, match="there is no file or folder"):
+        run([few / "nowhere"], out, engine, overwrite=True)
+    assert read(out) == before
+    assert (out / "_SUCCESS.json").exists()
+
+
+def test_a_beginning_cut_short_by_a_kill_is_begun_again(few, engine, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (".listing.parquet.tmp", ".job.json.tmp", "listing.parquet"):
+        (out / name).write_bytes(b"half")
+    run([few], out, engine)
+    assert len(read(out)) == 10
+
+
+def test_a_name_that_is_no_text_is_told(few, engine, tmp_path):
+    import os
+
+    (few / os.fsdecode(b"caf\xe9.png")).write_bytes((few / "0000.png").read_bytes())
+    with pytest.raises(DataError, match="is not UTF-8; rename"):
+        run([few], tmp_path / "out", engine)
 
 
 def test_one_folder_has_one_job_at_a_time(few, engine, tmp_path):

@@ -112,7 +112,7 @@ def test_json_query_and_base64_ways(client, png):
     a = client.post(
         "/v1/predict", json={"image": text, "targets": targets, "return": ["predicted"], "encoding_format": "base64"}
     )
-    b = client.post("/v1/predict", content=png, params={"targets": json.dumps(targets), "return": '["predicted"]'})
+    b = client.post("/v1/predict", content=png, params={"targets": json.dumps(targets), "return": "predicted"})
 
     raw = np.frombuffer(base64.b64decode(a.json()["targets"][0]["predicted"]), "<f4").reshape(1, 32)
     assert np.allclose(raw, b.json()["targets"][0]["predicted"], atol=1e-5)
@@ -124,6 +124,8 @@ def test_a_region_partly_cut_away_is_a_warning(client, picture):
 
     assert [w["code"] for w in answer["warnings"]] == ["region_cut"]
     assert answer["warnings"][0]["target"] == 0
+    context = predict(client, wide, targets=[{"box": [0.4, 0, 0.5, 0.5]}], context={"box": [0.2, 0, 0.6, 1]})
+    assert [(w["code"], w["target"]) for w in context["warnings"]] == [("region_cut", None)]
     assert predict(client, wide, targets=[{"box": [0.2, 0.0, 0.5, 0.5]}], fit="squash")["warnings"] == []
 
 
