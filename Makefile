@@ -44,16 +44,19 @@ clean:  ## delete the environment and caches
 .venv/bin/python:
 	@echo "setting up .venv" >&2
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v.major}.{v.minor}; set PYTHON=")'
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 
 .venv/serve-$(RUNTIME): .venv/bin/python $(INPUTS)
 	@echo "installing what serving needs" >&2
-	@if [ $(RUNTIME) = gpu ]; then $(PIP) uninstall -y onnxruntime; else $(PIP) uninstall -y onnxruntime-gpu; fi 2>/dev/null
+	@case $(RUNTIME) in cpu) $(PIP) uninstall -y onnxruntime-gpu;; gpu) $(PIP) uninstall -y onnxruntime;; \
+	    *) echo "RUNTIME is cpu or gpu, not $(RUNTIME)"; exit 1;; esac
 	@rm -f .venv/serve-* .venv/dev
 	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME)]'
 	@touch $@
 
 .venv/dev: .venv/bin/python $(INPUTS)
 	@echo "installing what training and the tests need (torch is large: about two minutes)" >&2
+	@$(PIP) uninstall -y onnxruntime-gpu
+	@rm -f .venv/serve-*
 	@$(PIP) install -c constraints.txt -e '.[cpu,train,dev]'
 	@touch $@ .venv/serve-cpu

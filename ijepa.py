@@ -22,7 +22,9 @@ class Verb(NamedTuple):
 
 VERBS = {
     "serve": Verb("service.commands.serve", "answer HTTP requests", "ijepa serve --port 8000"),
-    "embed": Verb("service.commands.embed", "embed the pictures of folders", "ijepa embed docs --out /tmp/embeddings"),
+    "embed": Verb(
+        "service.commands.embed", "embed the pictures of folders", "ijepa embed docs/examples --out /tmp/embeddings"
+    ),
     "train": Verb("training.commands.train", "train a network", "ijepa train debug --out /tmp/debug-run"),
     "probe": Verb(
         "training.commands.probe", "measure frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"
@@ -30,7 +32,7 @@ VERBS = {
     "export": Verb(
         "training.commands.export",
         "make a bundle of a checkpoint",
-        "ijepa export /tmp/debug-run --out /tmp/debug-bundle",
+        "ijepa train debug --out /tmp/debug-run && ijepa export /tmp/debug-run --out /tmp/debug-bundle",
     ),
 }
 
@@ -67,6 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        print(f"ijepa {name}: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print(f"ijepa {name}: interrupted; what was done is kept", file=sys.stderr)
         return INTERRUPTED
@@ -83,9 +88,9 @@ def load(name: str) -> Command:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("models", "service", "training"):
             raise
-        extra = "train" if VERBS[name].module.startswith("training") else "cpu"
         raise ConfigError(
-            f"the package {error.name} is not installed; in a clone run 'make dev', elsewhere pip install 'ijepa-features[{extra}]'"
+            f"the package {error.name} is not installed; in a clone run 'make dev', "
+            "elsewhere pip install 'ijepa-features[cpu,train]' (serving and embedding need [cpu] alone)"
         ) from error
     return module
 

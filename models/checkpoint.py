@@ -25,6 +25,7 @@ from models.ijepa import IJEPA
 FORMAT = 1
 PARTS = ("context_encoder", "predictor", "target_encoder")
 LATEST = "latest"
+WEIGHTS = "model.safetensors"
 
 
 class Checkpoint(NamedTuple):
@@ -54,7 +55,7 @@ def write_checkpoint(
     absent = [part for part in PARTS if not any(name.startswith(f"{part}.") for name in tensors)]
     document = {"format": FORMAT, "model": config.model_dump(mode="json"), "absent": absent, "training": training}
     with whole_folder(folder) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / "model.safetensors")
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / WEIGHTS)
         (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n")
         if optimizer is not None:
             save_file(optimizer, temporary / "optimizer.safetensors")
@@ -73,11 +74,11 @@ def find_checkpoint(path: Path) -> Path:
     Raises:
         CheckpointError: neither.
     """
-    if (path / "model.safetensors").exists():
+    if (path / WEIGHTS).exists():
         return path
     if (path / LATEST).exists():
         folder = path / (path / LATEST).read_text().strip()
-        if (folder / "model.safetensors").exists():
+        if (folder / WEIGHTS).exists():
             return folder
         raise CheckpointError(f"{path / LATEST} names {folder.name!r}, which is not there")
     raise CheckpointError(
@@ -94,15 +95,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     folder = find_checkpoint(path)
     try:
         document = json.loads((folder / "config.json").read_text())
-        if document.get("format") != FORMAT:
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise CheckpointError(
-                f"{folder} has checkpoint format {document.get('format')!r}; this version reads {FORMAT}"
+                f"{folder} has checkpoint format {dict(document).get('format')!r}; this version reads {FORMAT}"
             )
         config = ModelConfig.model_validate(document["model"])
-        tensors = load_file(folder / "model.safetensors")
-    except (OSError, KeyError, ValueError, ValidationError, SafetensorError) as error:
+        tensors = load_file(folder / WEIGHTS)
+        return Checkpoint(folder, config, tuple(document["absent"]), document["training"], tensors)
+    except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {folder} cannot be read: {error}") from error
-    return Checkpoint(folder, config, tuple(document["absent"]), document["training"], tensors)
 
 
 def load_model(checkpoint: Checkpoint) -> IJEPA:

@@ -17,8 +17,8 @@ from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from models.bundle import CANONICAL, CARD, CONTEXT, ENCODER, PREDICTOR, Manifest, Parity, write_manifest
-from models.checkpoint import Checkpoint, load_model
+from models.bundle import CANONICAL, CARD, CONTEXT, ENCODER, MANIFEST, PREDICTOR, Manifest, Parity, write_manifest
+from models.checkpoint import WEIGHTS, Checkpoint, load_model
 from models.config import EncoderConfig
 from models.encoder import normalise
 from models.errors import ExportError
@@ -98,6 +98,7 @@ def export_bundle(
         CheckpointError: a part of the network is absent.
         ExportError: a graph misses the parity that the contract asks for.
     """
+    refuse_to_replace(out)
     model = load_model(checkpoint).eval()
     if weights == "float16":
         round_weights(model)
@@ -115,6 +116,18 @@ def export_bundle(
         description = _describe(checkpoint, bundle_id, licence, weights, parity, probes or {})
         (folder / CARD).write_text(card or model_card(description))
         return write_manifest(folder, description)
+
+
+def refuse_to_replace(out: Path) -> None:
+    """A bundle may take the place of a bundle or of an empty folder, and of nothing else.
+
+    Raises:
+        ExportError: something else is there.
+    """
+    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
+        raise ExportError(f"{out} is not empty and holds no bundle; use another --out")
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out} is a file; --out names a folder")
 
 
 def poolings_of(encoder: EncoderConfig) -> dict[str, int]:
@@ -193,6 +206,8 @@ class Reference:
         for args in (everything, single):
             expected = self.outputs(name, *args)
             given = session.run(session.outputs, **self.inputs(name, *args))
+            if not all(np.isfinite(array).all() for array in (*expected, *given)):
+                raise ExportError(f"{name} gives numbers that are not finite; nothing was written")
             worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(expected, given, strict=True)))
             rms = max(rms, float(np.sqrt(np.mean(np.square(expected[0])))))
         if name != ENCODER:
@@ -250,6 +265,13 @@ def model_card(manifest: dict[str, Any]) -> str:
     )
 
 
+def trained_on(training: dict[str, Any]) -> str:
+    """All pictures that had a part in the weights."""
+    pictures = training.get("trained_on", "unknown pictures")
+    before = (training.get("init") or {}).get("trained_on")
+    return f"{pictures}, starting from a network trained on {before}" if before else pictures
+
+
 def _describe(
     checkpoint: Checkpoint,
     bundle_id: str,
@@ -267,9 +289,9 @@ def _describe(
         "id": bundle_id,
         "licence": licence,
         "source": {
-            "checkpoint_sha256": sha256_of(checkpoint.folder / "model.safetensors"),
+            "checkpoint_sha256": sha256_of(checkpoint.folder / WEIGHTS),
             "recipe": training.get("recipe", "none"),
-            "trained_on": training.get("trained_on", "unknown pictures"),
+            "trained_on": trained_on(training),
             "steps": steps,
             "images_seen": steps * settings.get("optim", {}).get("batch_size", 0),
         },

@@ -6,50 +6,81 @@ Resuming with another first half is an error that names the field; the second ha
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from models.config import Frozen, ModelConfig, model_of_size
 from models.errors import ConfigError
 from models.preprocess import IMAGENET_MEAN, IMAGENET_STD, PixelRecipe
 
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"the range {list(value)} runs backwards; write the smaller number first")
+    return value
+
+
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Shares = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+Ratios = Annotated[tuple[Ratio, Ratio], AfterValidator(_ordered)]
 
 
 class DataConfig(Frozen):
     """Which pictures, and how a training view is cut from one."""
 
     uri: str
-    crop_scale: tuple[Share, Share] = (0.3, 1.0)
-    crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    crop_scale: Shares = (0.3, 1.0)
+    crop_aspect: Ratios = (3 / 4, 4 / 3)
     flip: bool = False
 
 
 class NetworkConfig(Frozen):
-    """A row of `models.config.SIZES`, and the pictures that it takes."""
+    """A row of `models.config.SIZES`, and the pictures that it takes.
+
+    `mean` and `std` are per channel; null is ImageNet's, whose average stands for grey.
+    """
 
     size: str = "nano"
     image_size: Count = 224
     patch_size: Count = 16
     channels: Literal[1, 3] = 3
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    predictor_width: int | None = None
-    predictor_depth: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[Ratio, ...] | None = None
+    predictor_width: Count | None = None
+    predictor_depth: Count | None = None
 
     def build(self) -> ModelConfig:
-        """The network that these settings name."""
-        pixels = PixelRecipe(
-            size=(self.image_size, self.image_size), channels=self.channels, mean=self.mean, std=self.std
+        """The network that these settings name.
+
+        Raises:
+            ConfigError: they contradict one another.
+        """
+        mean, std = (
+            self.mean or _per_channel(IMAGENET_MEAN, self.channels),
+            self.std or _per_channel(IMAGENET_STD, self.channels),
         )
-        return model_of_size(
-            self.size,
-            patch_size=self.patch_size,
-            pixels=pixels,
-            predictor_width=self.predictor_width,
-            predictor_depth=self.predictor_depth,
-        )
+        if not len(mean) == len(std) == self.channels:
+            raise ConfigError(
+                f"network.channels={self.channels}, but network.mean has {len(mean)} values and network.std {len(std)}; "
+                "give one a channel, or null for the usual ones (network.mean=null network.std=null)"
+            )
+        pixels = PixelRecipe(size=(self.image_size, self.image_size), channels=self.channels, mean=mean, std=std)
+        try:
+            return model_of_size(
+                self.size,
+                patch_size=self.patch_size,
+                pixels=pixels,
+                predictor_width=self.predictor_width,
+                predictor_depth=self.predictor_depth,
+            )
+        except ValidationError as error:
+            raise ConfigError(f"network: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    return values if channels == len(values) else (sum(values) / len(values),)
 
 
 class MaskingConfig(Frozen):
@@ -61,9 +92,9 @@ class MaskingConfig(Frozen):
 
     name: Literal["multiblock", "reference", "rasterized", "block", "random"] = "multiblock"
     targets: Count = 4
-    target_scale: tuple[Share, Share] = (0.15, 0.2)
-    target_aspect: tuple[float, float] = (0.75, 1.5)
-    context_scale: tuple[Share, Share] = (0.85, 1.0)
+    target_scale: Shares = (0.15, 0.2)
+    target_aspect: Ratios = (0.75, 1.5)
+    context_scale: Shares = (0.85, 1.0)
     context_budget: Share = 0.3
     hidden: Annotated[float, Field(gt=0, lt=1)] = 0.6
     min_keep: Annotated[int, Field(ge=0)] = 10
@@ -123,7 +154,7 @@ class RunConfig(Frozen):
     masking: MaskingConfig = MaskingConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     optim: OptimConfig = OptimConfig()
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     run: ExecutionConfig = ExecutionConfig()
 
     def result_half(self) -> dict[str, Any]:

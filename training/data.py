@@ -5,8 +5,10 @@ batch is a function of (seed, step): a run that stops and goes on reads what it 
 """
 
 import gzip
+import hashlib
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +16,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from models.errors import DataError
-from models.preprocess import PICTURE_SUFFIXES, PixelRecipe, View, resample, upright_rgb
+from models.preprocess import BROKEN, PICTURE_SUFFIXES, PixelRecipe, View, resample, upright_rgb
 from training.config import DataConfig
 from training.counted import Purpose, bits, uniforms
 
@@ -29,21 +31,26 @@ PACKAGED_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 @runtime_checkable
 class Source(Protocol):
-    """Pictures in a fixed order. `labels` is one class number a picture where the source has them."""
+    """Pictures in a fixed order. `labels` is one class number a picture where the source has them; `fingerprint` tells orders apart."""
 
     description: str
+    fingerprint: str
     labels: Int64[np.ndarray, " n"] | None
     classes: tuple[str, ...]
 
     def __len__(self) -> int: ...
 
     def open(self, index: int) -> Image.Image:
-        """One picture, upright, grey or RGB."""
+        """One picture, upright, grey or RGB.
+
+        Raises:
+            DataError: it cannot be read.
+        """
         ...
 
 
 class Folder:
-    """All pictures below a folder; the first folder below it names a picture's class. Broken pictures are replaced by the next."""
+    """All pictures below a folder; the first folder below it names a picture's class."""
 
     def __init__(self, argument: str) -> None:
         root = Path(argument)
@@ -60,23 +67,19 @@ class Folder:
         self.classes = tuple(sorted(set(tops)))
         self.labels = np.array([self.classes.index(top) for top in tops]) if len(self.classes) > 1 else None
         self.description = f"{len(self.paths):,} pictures of a folder named {root.resolve().name!r}"
-        self._broken: set[Path] = set()
+        names = "\n".join(path.relative_to(root).as_posix() for path in self.paths)
+        self.fingerprint = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def open(self, index: int) -> Image.Image:
         """See `Source.open`."""
-        for offset in range(len(self.paths)):
-            path = self.paths[(index + offset) % len(self.paths)]
-            try:
-                with Image.open(path) as image:
-                    return upright_rgb(image)
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                if path not in self._broken:
-                    self._broken.add(path)
-                    log.warning("%s cannot be read (%s); the next picture stands in for it", path, error)
-        raise DataError(f"not one of the {len(self.paths)} pictures below {self.paths[0].parent} can be read")
+        try:
+            with Image.open(self.paths[index]) as image:
+                return upright_rgb(image)
+        except (*BROKEN, Image.DecompressionBombError) as error:
+            raise DataError(f"{self.paths[index]} cannot be read: {error}") from error
 
 
 class Arrays:
@@ -90,6 +93,7 @@ class Arrays:
         description: str,
     ) -> None:
         self.pixels, self.labels, self.classes, self.description = pixels, labels, classes, description
+        self.fingerprint = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -134,6 +138,7 @@ class Synthetic:
         self.labels: Int64[np.ndarray, " n"] | None = np.arange(self.count) % 2
         self.classes: tuple[str, ...] = ("wide", "tall")
         self.description = f"{self.count:,} synthetic pictures"
+        self.fingerprint = "synthetic"
 
     def __len__(self) -> int:
         return self.count
@@ -204,7 +209,7 @@ class Batches:
         u = uniforms(self.seed, Purpose.CROP, epoch, samples, n=5)
         views = np.empty((len(samples), *self.recipe.size, self.recipe.channels), dtype=np.uint8)
         for i, sample in enumerate(samples):
-            image = self.source.open(int(sample))
+            image = open_or_next(self.source, int(sample))
             view = resample(image, self.recipe, random_view(image.size, self.config, u[i]))
             views[i] = view[:, ::-1] if self.config.flip and u[i, 4] < 0.5 else view
         return Batch(epoch, samples, views)
@@ -218,6 +223,25 @@ class Batches:
                     waiting.append(pool.submit(self.load, *self.samples(step)))
                 if step >= first + workers:
                     yield waiting.pop(0).result()
+
+
+def open_or_next(source: Source, index: int) -> Image.Image:
+    """A picture, or, said once in the log, the next one that can be read: a run of hours should not end for one bad file.
+
+    Raises:
+        DataError: none of the next hundred can be read.
+    """
+    for offset in range(min(100, len(source))):
+        try:
+            return source.open((index + offset) % len(source))
+        except DataError as error:
+            if str(error) not in _told:
+                _told.add(str(error))
+                log.warning("%s; the next picture stands in for it", error)
+    raise DataError(f"{source.description}: none of {min(100, len(source))} pictures in a row can be read")
+
+
+_told: set[str] = set()
 
 
 def random_view(size: tuple[int, int], config: DataConfig, u: Float64[np.ndarray, "5"]) -> View:
@@ -239,9 +263,9 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    dimensions = raw[3] if raw[:3] == b"\0\0\x08" and len(raw) >= 4 + 4 * raw[3] else 0
+    dimensions = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" and len(raw) >= 4 + 4 * raw[3] else 0
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i]) for i in range(dimensions))
     body = raw[4 + 4 * dimensions :]
     if not dimensions or len(body) != np.prod(shape):

@@ -27,7 +27,7 @@ def rankme(features: Float[Tensor, "n D"]) -> float:
 
     At most min(n, D). Towards 1 is collapse to a line.
     """
-    values = torch.linalg.svdvals(features.double())
+    values = torch.linalg.svdvals(features.cpu().double())
     p = values / values.sum().clamp_min(1e-12) + 1e-7
     return float(torch.exp(-(p * p.log()).sum()))
 

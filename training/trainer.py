@@ -1,6 +1,7 @@
 """The loop: resume, step, log, checkpoint."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.checkpoint import (
     LATEST,
+    WEIGHTS,
     Checkpoint,
     find_checkpoint,
     load_strictly,
@@ -28,12 +31,12 @@ from models.checkpoint import (
 )
 from models.encoder import normalise
 from models.errors import CheckpointError, ConfigError, IJEPAError
-from models.files import write_whole
+from models.files import sha256_of, write_whole
 from models.ijepa import IJEPA
 from models.preprocess import to_pixels
 from models.progress import progress
 from training.config import RunConfig, differences
-from training.data import Batch, Batches, open_source
+from training.data import Batch, Batches, open_or_next, open_source
 from training.masking import make_masking
 from training.metrics import CsvSink, Sink, TensorBoardSink, feature_std, rankme
 from training.objectives import make_distance
@@ -42,7 +45,7 @@ from training.schedules import rates_at
 from training.step import StepResult, train_step
 
 WATCHED = 1024
-"""Pictures whose features tell of collapse, the first of the source."""
+"""Pictures whose features tell of collapse."""
 
 
 class TrainingError(IJEPAError):
@@ -56,10 +59,18 @@ class Preempted(Exception):
 class Trainer:
     """One run in one folder. Made again with the same settings, it goes on where the folder's latest checkpoint is."""
 
-    def __init__(self, config: RunConfig, out: Path, resume: Path | None = None, recipe: str = "none") -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path,
+        resume: Path | None = None,
+        init: Checkpoint | None = None,
+        recipe: str = "none",
+    ) -> None:
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
         self.config, self.out, self.recipe = config, out, recipe
+        self.init = init and {"sha256": sha256_of(init.folder / WEIGHTS), "trained_on": init.training.get("trained_on")}
         self.device = pick_device(config.run.device)
         self.source = open_source(config.data.uri)
         network = config.network.build()
@@ -69,15 +80,18 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model = IJEPA(network).to(self.device)
         if config.run.compile:
-            for part in (self.model.context_encoder, self.model.target_encoder, self.model.predictor):
-                part.compile(dynamic=False)
+            compile_parts(self.model)
         self.optimizer = make_optimizer(self.model, config.optim)
         self.steps = max(1, round(config.optim.epochs * self.batches.per_epoch))
         self.warmup = round(config.optim.warmup * self.batches.per_epoch)
         self.step = 0
         if resume is not None:
             self._restore(resume)
+        elif init is not None:
+            load_strictly(self.model, init.tensors, str(init.folder))
         out.mkdir(parents=True, exist_ok=True)
+        for half_written in out.glob(".step-*.tmp"):
+            shutil.rmtree(half_written)
 
     def run(self) -> Path:
         """Train to the end; returns the folder of the last checkpoint.
@@ -101,21 +115,14 @@ class Trainer:
                         sink.write(row)
                     bar.set_postfix(loss=f"{row['loss']:.4f}", rankme=f"{row['rankme']:.1f}", refresh=False)
                     since, at = time.perf_counter(), self.step
-                if self.step % self.config.run.checkpoint_every == 0 or self.step == self.steps or stop:
+                stopping = stop[0] if stop else None
+                if self.step % self.config.run.checkpoint_every == 0 or self.step == self.steps or stopping:
                     self._save(result)
-                if stop:
-                    raise KeyboardInterrupt if stop[0] == signal.SIGINT else Preempted
+                if stopping:
+                    raise KeyboardInterrupt if stopping == signal.SIGINT else Preempted
         for sink in sinks:
             sink.close()
         return step_folder(self.out, self.step)
-
-    def start_from(self, checkpoint: Checkpoint) -> None:
-        """Take the weights of a checkpoint and nothing else.
-
-        Raises:
-            CheckpointError: they do not fit this run's network.
-        """
-        load_strictly(self.model, checkpoint.tensors, str(checkpoint.folder))
 
     def summary(self) -> str:
         """One line that says what is about to happen."""
@@ -145,6 +152,8 @@ class Trainer:
 
     def _row(self, batch: Batch, result: StepResult, steps_per_s: float) -> dict[str, float]:
         """What the log says of the step just done."""
+        loss = self._finite(result)
+        self._refuse_broken_weights()
         features = self._watched_features()
         rates = rates_at(self.step - 1, self.steps, self.warmup, self.config.optim)
         size = self.config.optim.batch_size
@@ -152,7 +161,7 @@ class Trainer:
             "step": self.step,
             "epoch": batch.epoch,
             "images": self.step * size,
-            "loss": self._finite(result),
+            "loss": loss,
             "skill": float(result.skill),
             "images_per_s": steps_per_s * size,
             "lr": rates.lr,
@@ -164,11 +173,13 @@ class Trainer:
 
     @torch.no_grad()
     def _watched_features(self) -> Float[Tensor, "n D"]:
-        """Mean-pooled target-encoder features of the first pictures, uncropped."""
+        """Mean-pooled target-encoder features of pictures spread over the source, uncropped."""
         recipe = self.model.config.pixels
         if not hasattr(self, "_watched"):
             count = min(WATCHED, len(self.source))
-            self._watched = torch.from_numpy(np.stack([to_pixels(self.source.open(i), recipe) for i in range(count)]))
+            spread = np.linspace(0, len(self.source) - 1, count).astype(int)
+            pictures = [to_pixels(open_or_next(self.source, int(i)), recipe) for i in spread]
+            self._watched = torch.from_numpy(np.stack(pictures))
         with self._autocast():
             parts = [
                 self.model.target_encoder(normalise(part.to(self.device), recipe)).float().mean(dim=1)
@@ -179,17 +190,23 @@ class Trainer:
     def _finite(self, result: StepResult) -> float:
         loss = float(result.loss)
         if not np.isfinite(loss):
-            latest = self.out / LATEST
-            kept = latest.read_text().strip() if latest.exists() else "none"
-            raise TrainingError(
-                f"the loss is {loss} at step {self.step}; the newest checkpoint from before is {kept}; "
-                "try a lower optim.lr or optim.precision=float32"
-            )
+            raise TrainingError(f"the loss is {loss} at step {self.step}; {self._advice()}")
         return loss
+
+    def _advice(self) -> str:
+        latest = self.out / LATEST
+        kept = latest.read_text().strip() if latest.exists() else "none"
+        return f"the newest checkpoint from before is {kept}; try a lower optim.lr or optim.precision=float32"
+
+    def _refuse_broken_weights(self) -> None:
+        total = torch.stack([p.detach().float().sum() for p in self.model.parameters()]).sum()
+        if not torch.isfinite(total):
+            raise TrainingError(f"weights are no longer finite after step {self.step}; {self._advice()}")
 
     def _save(self, result: StepResult) -> None:
         """Write this step's checkpoint, name it the latest, delete those that are too old. A broken step is never saved."""
         self._finite(result)
+        self._refuse_broken_weights()
         folder = step_folder(self.out, self.step)
         names = {id(p): name for name, p in self.model.named_parameters()}
         optimizer = {
@@ -201,14 +218,16 @@ class Trainer:
         training = {
             "recipe": self.recipe,
             "trained_on": self.source.description,
+            "pictures": {"count": len(self.source), "fingerprint": self.source.fingerprint},
+            "init": self.init,
             "step": self.step,
             "steps": self.steps,
             "settings": self.config.result_half(),
         }
         write_checkpoint(folder, self.model.config, tensors, training, optimizer, {"step": self.step})
         point_latest(self.out, folder)
-        steps = sorted(self.out.glob("step-*"))
-        for old in steps[: -self.config.run.keep]:
+        older = [path for path in sorted(self.out.glob("step-*")) if path.name <= folder.name]
+        for old in older[: -self.config.run.keep]:
             shutil.rmtree(old)
 
     def _restore(self, path: Path) -> None:
@@ -219,16 +238,23 @@ class Trainer:
             CheckpointError: a missing or broken file.
         """
         checkpoint = read_checkpoint(path)
-        if changed := differences(checkpoint.training["settings"], self.config.result_half()):
+        before = {key: checkpoint.training.get(key) for key in ("pictures", "init")} | (
+            checkpoint.training.get("settings") or {}
+        )
+        now = {
+            "pictures": {"count": len(self.source), "fingerprint": self.source.fingerprint},
+            "init": self.init,
+            **self.config.result_half(),
+        }
+        if changed := differences(before, now):
             raise ConfigError(
-                f"{checkpoint.folder.parent} was made with other settings: {'; '.join(changed)}; "
-                "use those, or another --out, or --resume never to start anew"
+                f"{checkpoint.folder.parent} was made with other settings: {'; '.join(changed)}; use those, or another --out"
             )
         load_strictly(self.model, checkpoint.tensors, str(checkpoint.folder))
         try:
             saved = load_file(checkpoint.folder / "optimizer.safetensors", device=str(self.device))
             self.step = json.loads((checkpoint.folder / "state.json").read_text())["step"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{checkpoint.folder} cannot be resumed: {error}") from error
         parameters = dict(self.model.named_parameters())
         for key, value in saved.items():
@@ -247,12 +273,32 @@ def find_resume(mode: str, out: Path) -> Path | None:
 
     Raises:
         CheckpointError: a path that is no checkpoint.
+        ConfigError: `never`, and a run is there, whose log and checkpoints would be mixed with the new one's.
     """
     if mode == "never":
+        if (out / LATEST).exists():
+            raise ConfigError(f"{out} holds a run; a new one needs another --out, or that folder deleted")
         return None
     if mode == "auto":
         return find_checkpoint(out) if (out / LATEST).exists() else None
     return find_checkpoint(Path(mode))
+
+
+def compile_parts(model: IJEPA) -> None:
+    """Fuse each network for the shapes it meets: the predictor sees one a block area, which may be more than torch allows for.
+
+    Raises:
+        ConfigError: no C++ compiler, which torch.compile needs on a CPU.
+    """
+    if (
+        next(model.parameters()).device.type == "cpu"
+        and not shutil.which(os.environ.get("CXX", "g++"))
+        and not shutil.which("clang++")
+    ):
+        raise ConfigError("run.compile=true needs a C++ compiler (g++), and there is none; say run.compile=false")
+    torch._dynamo.config.recompile_limit = max(256, torch._dynamo.config.recompile_limit)
+    for part in (model.context_encoder, model.target_encoder, model.predictor):
+        part.compile(dynamic=False)
 
 
 def pick_device(name: str) -> torch.device:
@@ -275,11 +321,14 @@ def pick_device(name: str) -> torch.device:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that gets the number of a SIGTERM or SIGINT, so that the step under way can end. A second one stops at once."""
+    """A list that gets the number of a SIGTERM or SIGINT, so that the step under way can end.
+
+    A second Ctrl-C stops at once; SIGTERM may be repeated, as some launchers do.
+    """
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        if received:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
 

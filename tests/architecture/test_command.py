@@ -24,9 +24,29 @@ def test_every_verb_helps_with_an_example_that_it_can_parse(verb, capsys):
     assert caught.value.code == 0
     example = ijepa.VERBS[verb].example
     assert example in capsys.readouterr().out
-    words = shlex.split(example)
-    assert words[:2] == ["ijepa", verb]
-    ijepa.make_parser(verb, ijepa.load(verb)).parse_intermixed_args(words[2:])
+    for part in example.split(" && "):
+        words = shlex.split(part)
+        assert words[0] == "ijepa"
+        ijepa.make_parser(words[1], ijepa.load(words[1])).parse_intermixed_args(words[2:])
+    assert words[1] == verb
+
+
+def test_what_the_system_refuses_is_one_sentence(capsys, tmp_path, golden):
+    (tmp_path / "file").write_text("x")
+    assert ijepa.main(["embed", "docs/examples", "--out", str(tmp_path / "file"), "--bundle", str(golden)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert ijepa.main(["export", "x", "--out", "y", "--card", str(tmp_path / "nowhere.md")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_example_of_embed_embeds(capsys, tmp_path, golden):
+    assert (
+        ijepa.main(
+            ["embed", "docs/examples", "--out", str(tmp_path / "out"), "--bundle", str(golden), "--runtime", "cpu"]
+        )
+        == 0
+    )
+    assert capsys.readouterr().out.endswith(": 4 ok\n")
 
 
 def test_a_mistake_is_one_sentence_and_exit_code_1(capsys, tmp_path):

@@ -79,6 +79,33 @@ def test_a_graph_that_is_off_is_not_written(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["step"]
 
 
+def test_numbers_that_are_none_do_not_pass_for_parity(bundles):
+    from models.errors import ExportError
+    from models.export import Reference
+
+    class Broken:
+        outputs = ("context_tokens",)
+
+        def run(self, outputs, **inputs):
+            return [np.full((len(inputs["pixels"]), inputs["context_ids"].shape[1], 32), np.nan, dtype=np.float32)]
+
+    with pytest.raises(ExportError, match="not finite"):
+        Reference(tiny_model().eval()).parity("context.onnx", Broken())
+
+
+def test_a_bundle_takes_the_place_of_nothing_but_a_bundle(tmp_path):
+    from models.checkpoint import read_checkpoint
+    from models.errors import ExportError
+    from models.export import export_bundle
+
+    step = write_tiny_checkpoint(tmp_path / "run" / "step-00000001")
+    checkpoint = read_checkpoint(step)
+    for out in (step, step.parent, tmp_path):
+        with pytest.raises(ExportError, match="is not empty and holds no bundle"):
+            export_bundle(checkpoint, out, bundle_id="x")
+    assert read_checkpoint(step).tensors.keys() == checkpoint.tensors.keys()
+
+
 def test_graphs_name_no_files_of_the_machine_that_made_them(bundles):
     for bundle in bundles.values():
         for name in bundle.manifest.parity:

@@ -35,6 +35,11 @@ def test_settings_are_overridden_by_name():
         ("optim.batch_size=0", "optim.batch_size=0"),
         ("masking.name=squares", "multiblock"),
         ("optim.warmup=99", "must be shorter than the run"),
+        ("data.crop_aspect=[0,1]", "greater than 0"),
+        ("data.crop_scale=[0.9,0.2]", "runs backwards"),
+        ("masking.target_aspect=[-1,1]", "greater than 0"),
+        ("network.predictor_width=0", "greater than or equal to 1"),
+        ("seed=99999999999999999999", "seed"),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_says_what_is_right(assignment, message):
@@ -52,3 +57,34 @@ def test_differences_name_the_fields():
 def test_every_setting_has_one_dotted_name():
     names = settings_of(RECIPES["debug"]())
     assert len(set(names)) == len(names) > 35
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["network.channels=3"], "network.mean=null network.std=null"),
+        (["network.predictor_width=30"], "multiple of 4"),
+        (["network.patch_size=5"], "no whole number of 5x5 patches"),
+    ],
+)
+def test_a_network_that_cannot_be_is_an_error_in_one_sentence(assignments, message):
+    with pytest.raises(ConfigError) as caught:
+        override(RECIPES["debug"](), assignments).network.build()
+    assert message in str(caught.value)
+
+
+def test_a_grey_recipe_takes_colour_with_the_usual_mean():
+    from models.preprocess import IMAGENET_MEAN
+
+    colour = override(
+        RECIPES["debug"](), ["network.channels=3", "network.mean=null", "network.std=null"]
+    ).network.build()
+    assert colour.pixels.mean == IMAGENET_MEAN
+
+
+def test_what_settings_prints_can_be_given_back(capsys):
+    import ijepa
+
+    assert ijepa.main(["train", "debug", "--settings"]) == 0
+    printed = capsys.readouterr().out.split("\n")[:-1]
+    assert override(RECIPES["debug"](), printed) == RECIPES["debug"]()

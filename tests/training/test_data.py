@@ -7,7 +7,7 @@ from PIL import Image
 from models.errors import DataError
 from models.preprocess import PixelRecipe
 from training.config import DataConfig
-from training.data import Batches, open_source, random_view
+from training.data import Batches, open_or_next, open_source, random_view
 
 RECIPE = PixelRecipe(size=(16, 16), channels=1, mean=(0.5,), std=(0.5,))
 
@@ -68,7 +68,7 @@ def test_too_few_pictures_for_a_batch_is_an_error_with_the_number():
         batches(size=51)
 
 
-def test_a_folder_names_classes_and_replaces_broken_pictures(tmp_path, caplog):
+def test_a_folder_names_classes_and_training_replaces_broken_pictures(tmp_path, caplog):
     for name, grey in (("cat/1.png", 10), ("cat/2.PNG", 20), ("dog/1.jpg", 30)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (20, 20), grey).save(tmp_path / name)
@@ -80,14 +80,17 @@ def test_a_folder_names_classes_and_replaces_broken_pictures(tmp_path, caplog):
     assert len(source) == 3
     assert source.classes == ("cat", "dog")
     assert source.labels.tolist() == [0, 0, 1]
-    assert source.open(0).getpixel((0, 0)) == (20, 20, 20)
-    assert "1.png cannot be read" in caplog.text
+    with pytest.raises(DataError, match=r"1\.png cannot be read"):
+        source.open(0)
+    assert open_or_next(source, 0).getpixel((0, 0)) == (20, 20, 20)
+    assert open_or_next(source, 0).getpixel((0, 0)) == (20, 20, 20)
+    assert caplog.text.count("1.png cannot be read") == 1
 
 
 def test_a_folder_of_nothing_but_broken_pictures_is_an_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
-    with pytest.raises(DataError, match="not one of the 1 pictures"):
-        open_source(f"folder:{tmp_path}").open(0)
+    with pytest.raises(DataError, match="none of 1 pictures in a row"):
+        open_or_next(open_source(f"folder:{tmp_path}"), 0)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -102,7 +105,9 @@ def test_idx_files_come_with_the_labels_beside_them(tmp_path, suffix):
     assert np.array_equal(np.asarray(source.open(1)), pixels[1])
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03\0\0\0\x02", b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", b"PK"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0\x08", b"\0\0\x08\x03\0\0\0\x02", b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", b"PK"]
+)
 def test_a_broken_idx_file_is_an_error(tmp_path, content):
     (tmp_path / "images").write_bytes(content)
     with pytest.raises(DataError, match="no whole idx file"):

@@ -110,6 +110,7 @@ def test_an_impossible_setting_is_an_error_that_names_it(settings, names, grid):
     with pytest.raises(ConfigError) as caught:
         masking(grid, **settings)
     assert names in str(caught.value)
+    assert "at most 0.00" not in str(caught.value)
 
 
 def test_the_largest_budget_that_an_error_names_is_accepted():

@@ -133,3 +133,83 @@ def test_only_the_newest_checkpoints_are_kept_and_latest_names_the_newest(tmp_pa
     assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000012", "step-00000016"]
     assert (tmp_path / "latest").read_text() == "step-00000016\n"
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_an_older_checkpoint_can_be_gone_on_with_and_nothing_newer_is_deleted(begun):
+    from training.config import override
+    from training.trainer import Trainer, find_resume
+
+    config, run = begun
+    trainer = Trainer(
+        override(config, ["run.keep=1", "run.checkpoint_every=3"]), run, find_resume(str(run / "step-00000008"), run)
+    )
+    trainer.steps = 10
+    trainer.run()
+
+    assert (run / "latest").read_text() == "step-00000010\n"
+    assert (run / "step-00000010").exists()
+    assert (run / "step-00000016").exists()
+
+
+def test_a_new_run_does_not_mix_with_an_old_one(begun):
+    from training.trainer import find_resume
+
+    with pytest.raises(ConfigError, match="holds a run; a new one needs another --out"):
+        find_resume("never", begun[1])
+
+
+def test_other_pictures_are_an_error_that_says_so(tmp_path, one_thread):
+    from PIL import Image
+
+    from training.config import override
+    from training.recipes import RECIPES
+    from training.trainer import Trainer, find_resume
+
+    (tmp_path / "in").mkdir()
+    for i in range(40):
+        Image.new("L", (32, 32), i).save(tmp_path / "in" / f"{i}.png")
+    config = override(
+        RECIPES["debug"](), [f"data.uri={tmp_path}/in", "optim.epochs=1", "optim.warmup=0", "run.tensorboard=false"]
+    )
+    Trainer(config, tmp_path / "run").run()
+    Image.new("L", (32, 32), 99).save(tmp_path / "in" / "new.png")
+
+    with pytest.raises(ConfigError, match=r"pictures\.count was 40, is 41"):
+        Trainer(config, tmp_path / "run", find_resume("auto", tmp_path / "run"))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(begun, monkeypatch):
+    import training.trainer as module
+    from training.config import override
+    from training.trainer import Trainer, TrainingError, find_resume
+
+    config, run = begun
+    honest = module.train_step
+
+    def broken(model, *args):
+        result = honest(model, *args)
+        next(model.parameters()).data.fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(module, "train_step", broken)
+    trainer = Trainer(override(config, ["run.checkpoint_every=1"]), run, find_resume(str(run / "step-00000008"), run))
+    with pytest.raises(TrainingError, match="weights are no longer finite after step 9"):
+        trainer.run()
+    assert not (run / "step-00000009").exists()
+
+
+def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
+    from models.checkpoint import read_checkpoint
+    from models.export import trained_on
+    from training.trainer import Trainer, find_resume
+
+    config, run = begun
+    start = read_checkpoint(run)
+    last = Trainer(config, tmp_path / "second", init=start).run()
+
+    assert (
+        trained_on(read_checkpoint(last).training)
+        == "512 synthetic pictures, starting from a network trained on 512 synthetic pictures"
+    )
+    with pytest.raises(ConfigError, match="init was"):
+        Trainer(config, tmp_path / "second", find_resume("auto", tmp_path / "second"))

@@ -4,6 +4,7 @@ Any setting of the recipe can be changed with section.field=value; --settings li
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -36,9 +37,8 @@ def run(args: argparse.Namespace) -> int | None:
         print_settings(config)
         return None
     out = args.out or Path("runs") / args.recipe
-    trainer = Trainer(config, out, find_resume(args.resume, out), args.recipe)
-    if args.init and not trainer.step:
-        trainer.start_from(read_checkpoint(Path(args.init)))
+    init = read_checkpoint(Path(args.init)) if args.init else None
+    trainer = Trainer(config, out, find_resume(args.resume, out), init, args.recipe)
     print(trainer.summary(), file=sys.stderr)
     try:
         print(trainer.run())
@@ -59,7 +59,7 @@ def configure(args: argparse.Namespace) -> RunConfig:
     """
     if args.recipe not in RECIPES:
         raise ConfigError(f"recipe {args.recipe!r} is unknown; the recipes are {', '.join(RECIPES)}")
-    data = [f"data.uri={args.data}"] if args.data else []
+    data = [f"data.uri={json.dumps(args.data)}"] if args.data else []
     return override(RECIPES[args.recipe](), [*data, *args.overrides])
 
 
@@ -70,4 +70,4 @@ def print_settings(config: RunConfig) -> None:
         value = values
         for part in name.split("."):
             value = value[part]
-        print(f"{name}={value}")
+        print(f"{name}={json.dumps(value)}")

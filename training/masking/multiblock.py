@@ -85,10 +85,11 @@ class MultiBlock:
         left = {area: self._place(shapes, 0, samples, 0)[1].sum(axis=1) for area, shapes in self.shapes.items()}
         acceptance, area = min((float((counts >= self.context_patches).mean()), area) for area, counts in left.items())
         if acceptance < LEAST_ACCEPTANCE:
-            possible = max(1, min(int(np.median(counts)) for counts in left.values()))
+            possible = min(int(np.quantile(counts, 0.5)) for counts in left.values())
+            budget = np.floor(100 * possible / (rows * columns)) / 100
+            less = f"use at most {budget:.2f}, or " if round(budget * rows * columns) >= 1 else "use "
             raise ConfigError(
                 f"masking.context_budget={self.config.context_budget} asks for {self.context_patches} context patches, but "
                 f"{self.config.targets} target blocks of {area} patches on a {rows}x{columns} grid leave that many in only "
-                f"{acceptance:.1%} of draws; use at most {np.floor(100 * possible / (rows * columns)) / 100:.2f}, "
-                "or fewer or smaller targets (masking.targets, masking.target_scale)"
+                f"{acceptance:.1%} of draws; {less}fewer or smaller targets (masking.targets, masking.target_scale)"
             )

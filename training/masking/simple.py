@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
+from models.errors import ConfigError
 from training.config import MaskingConfig
 from training.counted import Purpose, uniforms
 from training.masking.base import Masks
@@ -20,6 +21,8 @@ class Rasterized:
     def __init__(self, config: MaskingConfig, grid: tuple[int, int], seed: int) -> None:
         self.config, self.grid, self.seed = config, grid, seed
         self.context_patches = (grid[0] // 2) * (grid[1] // 2)
+        if not self.context_patches:
+            raise ConfigError(f"masking.name=rasterized needs at least 2x2 patches, the grid has {grid[0]}x{grid[1]}")
 
     def draw(self, step: int, epoch: int, samples: Int64[np.ndarray, " B"]) -> Masks:  # noqa: ARG002
         """See `Masking.draw`. T and K are the same in every step."""
