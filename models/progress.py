@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal, a line every few seconds elsewhere. Always on standard error."""
 
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm import tqdm
 
@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LINES = 5.0
 class _Lines:
     """A stream on which each redrawn bar is a line of its own."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:

@@ -46,7 +46,7 @@ def test_every_strategy_keeps_its_promises_on_every_grid(name, grid):
         seen_context += np.bincount(masks.context.reshape(-1), minlength=n)
         seen_target += np.bincount(masks.targets.reshape(-1), minlength=n)
     if name == "block":  # over 60 % of the grid, it always covers the middle, which then is never context
-        assert seen_context.reshape(grid)[[0, -1]].all()
+        assert seen_context[[0, grid[1] - 1, -grid[1], -1]].all()
         seen_context[:] = 1
     assert (seen_context > 0).all()
     assert (seen_target > 0).all()
@@ -62,6 +62,13 @@ def test_targets_are_whole_rectangles_of_one_area():
                 assert height * width == len(ids)
                 assert 0.15 * 196 * 0.8 < len(ids) < 0.2 * 196 * 1.2
                 assert 0.5 < height / width < 2
+
+
+@pytest.mark.parametrize("grid", [(4, 64), (64, 4), (7, 30)])
+def test_targets_keep_their_area_on_elongated_grids(grid):
+    n = grid[0] * grid[1]
+    for area in block_shapes(grid, (0.15, 0.2), (0.75, 1.5)):
+        assert 0.15 * n * 0.85 < area < 0.2 * n * 1.15
 
 
 def test_the_same_draw_for_the_same_seed_step_and_sample():

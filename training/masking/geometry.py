@@ -20,15 +20,18 @@ def block_shapes(
 ) -> dict[int, list[Shape]]:
     """Block shapes by their area T, each as often as areas and aspects (height over width) drawn evenly round to it.
 
-    A shape wider or taller than the grid is cut to it. On an even lattice of 64 x 64 draws; small grids have few shapes.
+    A shape taller than the grid is cut to it and made wider, so that the area stays; likewise a wider one. On an even lattice
+    of 64 x 64 draws; small grids have few shapes.
 
     Raises:
         ConfigError: no block would leave a patch of the grid free.
     """
     rows, columns = grid
     areas, aspects = np.meshgrid(np.linspace(*scale, 64) * rows * columns, np.linspace(*aspect, 64))
-    heights = np.clip(np.round(np.sqrt(areas * aspects)), 1, rows).astype(int)
-    widths = np.clip(np.round(np.sqrt(areas / aspects)), 1, columns).astype(int)
+    heights, widths = np.round(np.sqrt(areas * aspects)), np.round(np.sqrt(areas / aspects))
+    heights = np.where(widths > columns, np.round(areas / columns), heights)
+    widths = np.where(heights > rows, np.round(areas / rows), widths)
+    heights, widths = np.clip(heights, 1, rows).astype(int), np.clip(widths, 1, columns).astype(int)
     shapes: dict[int, list[Shape]] = {}
     for height, width in zip(heights.flat, widths.flat, strict=True):
         if height * width < rows * columns:
