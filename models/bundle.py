@@ -6,6 +6,7 @@ context.onnx            pixels, context_ids -> context_tokens    (the context en
 predictor.onnx          context_tokens, context_ids, target_ids -> predicted
 canonical.safetensors   one picture and what comes out for it
 MODEL_CARD.md
+training_log.csv        the log of the run that made the weights, where there is one
 """
 
 import json
@@ -24,7 +25,7 @@ from models.files import sha256_of
 FORMAT = 1
 MANIFEST = "manifest.json"
 ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
-CANONICAL, CARD = "canonical.safetensors", "MODEL_CARD.md"
+CANONICAL, CARD, TRAINING_LOG = "canonical.safetensors", "MODEL_CARD.md", "training_log.csv"
 ZOO = Path(__file__).parent / "zoo"
 
 

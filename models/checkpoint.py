@@ -25,6 +25,7 @@ from models.ijepa import IJEPA
 FORMAT = 1
 PARTS = ("context_encoder", "predictor", "target_encoder")
 LATEST = "latest"
+RUN_LOG = "log.csv"
 WEIGHTS = "model.safetensors"
 
 

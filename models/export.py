@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,19 @@ from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from models.bundle import CANONICAL, CARD, CONTEXT, ENCODER, MANIFEST, PREDICTOR, Manifest, Parity, write_manifest
-from models.checkpoint import WEIGHTS, Checkpoint, load_model
+from models.bundle import (
+    CANONICAL,
+    CARD,
+    CONTEXT,
+    ENCODER,
+    MANIFEST,
+    PREDICTOR,
+    TRAINING_LOG,
+    Manifest,
+    Parity,
+    write_manifest,
+)
+from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
 from models.config import EncoderConfig
 from models.encoder import normalise
 from models.errors import ExportError
@@ -115,6 +127,9 @@ def export_bundle(
         save_file(reference.canonical(), folder / CANONICAL)
         description = _describe(checkpoint, bundle_id, licence, weights, parity, probes or {})
         (folder / CARD).write_text(card or model_card(description))
+        run_log = checkpoint.folder.parent / RUN_LOG
+        if run_log.is_file():
+            shutil.copyfile(run_log, folder / TRAINING_LOG)
         return write_manifest(folder, description)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from models.checkpoint import (
     LATEST,
+    RUN_LOG,
     WEIGHTS,
     Checkpoint,
     find_checkpoint,
@@ -262,7 +263,7 @@ class Trainer:
             self.optimizer.state[parameters[name]][field] = value
 
     def _open_sinks(self) -> list[Sink]:
-        sinks: list[Sink] = [CsvSink(self.out / "log.csv", self.step)]
+        sinks: list[Sink] = [CsvSink(self.out / RUN_LOG, self.step)]
         if self.config.run.tensorboard:
             sinks.append(TensorBoardSink(self.out / "tensorboard", self.step))
         return sinks

@@ -30,6 +30,7 @@ def bundle(tmp_path_factory):
     ijepa("train", "debug", "--out", root / "run", "optim.epochs=1", "optim.warmup=0", "run.threads=1")
     printed = ijepa("export", root / "run", "--out", root / "my-model", "--licence", "CC0-1.0", "--store", "float16")
     assert printed == str(root / "my-model")
+    assert (root / "my-model" / "training_log.csv").read_text() == (root / "run" / "log.csv").read_text()
     return root / "my-model"
 
 

@@ -82,9 +82,11 @@ def test_a_graph_that_is_off_is_not_written(tmp_path, monkeypatch):
 def test_numbers_that_are_none_do_not_pass_for_parity(bundles):
     from models.errors import ExportError
     from models.export import Reference
+    from models.session import Session
 
-    class Broken:
-        outputs = ("context_tokens",)
+    class Broken(Session):
+        def __init__(self):
+            self.outputs = ("context_tokens",)
 
         def run(self, outputs, **inputs):
             return [np.full((len(inputs["pixels"]), inputs["context_ids"].shape[1], 32), np.nan, dtype=np.float32)]
