@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,7 @@ def post(url, body, content_type):
     return json.loads(urllib.request.urlopen(request).read())
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed (Debian: apt-get install curl)")
 def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bundle, picture, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "picture.png").write_bytes(picture)
