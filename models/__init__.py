@@ -1,7 +1,8 @@
 """What the network is, and what an exported network is: the bundle.
 
-Reading order: config, encoder, predictor, ijepa, checkpoint, export, bundle; regions and preprocess when a picture comes in.
-This file imports nothing: `service` may use config, preprocess, regions, bundle, session and errors, none of which needs torch.
+Reading order: config, encoder, predictor, ijepa, checkpoint; then graphs, parity, export and bundle; regions and preprocess
+when a picture comes in. This file imports nothing: `service` may use config, preprocess, regions, bundle, session, files,
+progress and errors, none of which needs torch.
 
 One letter per dimension, in every signature of the project:
 

@@ -31,7 +31,7 @@ def test_every_graph_gives_torchs_numbers(bundles):
 def test_batch_context_and_target_sizes_are_free(bundles, b, k, t):
     import torch
 
-    from models.export import ContextGraph, PredictorGraph
+    from models.graphs import ContextGraph, PredictorGraph
     from models.session import Session
 
     bundle, model = bundles["float32"], tiny_model().eval()
@@ -68,7 +68,8 @@ def test_float16_halves_the_weights_and_changes_little(bundles):
 def test_a_graph_that_is_off_is_not_written(tmp_path, monkeypatch):
     from models.checkpoint import read_checkpoint
     from models.errors import ExportError
-    from models.export import Reference, export_bundle
+    from models.export import export_bundle
+    from models.parity import Reference
 
     honest = Reference.outputs
     monkeypatch.setattr(Reference, "outputs", lambda *args: [x + 0.01 for x in honest(*args)])
@@ -81,7 +82,7 @@ def test_a_graph_that_is_off_is_not_written(tmp_path, monkeypatch):
 
 def test_numbers_that_are_none_do_not_pass_for_parity(bundles):
     from models.errors import ExportError
-    from models.export import Reference
+    from models.parity import Reference
     from models.session import Session
 
     class Broken(Session):
@@ -118,7 +119,7 @@ def test_poolings_are_the_mean_and_the_normed_means_of_four_blocks():
     import torch
 
     from models.encoder import normalise
-    from models.export import EncoderGraph
+    from models.graphs import EncoderGraph
 
     model = tiny_model().eval()
     pixels = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)

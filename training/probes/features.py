@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from models.bundle import ENCODER, Bundle
 from models.config import ModelConfig
-from models.export import EncoderGraph, poolings_of
+from models.graphs import EncoderGraph, poolings_of
 from models.ijepa import IJEPA
 from models.preprocess import PixelRecipe, to_pixels
 from models.progress import progress

@@ -1,0 +1,168 @@
+"""The three graphs of a bundle: what they compute, and how they are traced and stored."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import onnx
+import torch
+from jaxtyping import Float, Int64, UInt8
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from models.bundle import CONTEXT, ENCODER, PREDICTOR
+from models.config import EncoderConfig
+from models.encoder import normalise
+from models.ijepa import IJEPA
+
+OPSET = 20
+
+
+class EncoderGraph(nn.Module):
+    """`encoder.onnx`: tokens of the target encoder and every pooling of them."""
+
+    def __init__(self, model: IJEPA) -> None:
+        super().__init__()
+        self.encoder, self.recipe = model.target_encoder, model.config.pixels
+
+    def forward(self, pixels: UInt8[Tensor, "B H W C"]) -> tuple[Tensor, ...]:
+        """Tokens, then the poolings in the order of `poolings_of`."""
+        normed = [self.encoder.norm(x) for x in self.encoder.blocks_of(normalise(pixels, self.recipe))[-4:]]
+        pools = [normed[-1].mean(dim=1)]
+        if len(normed) == 4:
+            pools.append(torch.cat([x.mean(dim=1) for x in normed], dim=1))
+        return normed[-1], *pools
+
+
+class ContextGraph(nn.Module):
+    """`context.onnx`: tokens of the kept patches, the others dropped before the first block. Id -1 is padding."""
+
+    def __init__(self, model: IJEPA) -> None:
+        super().__init__()
+        self.encoder, self.recipe = model.context_encoder, model.config.pixels
+
+    def forward(self, pixels: UInt8[Tensor, "B H W C"], context_ids: Int64[Tensor, "B K"]) -> Tensor:
+        """Tokens after the last norm; those of padding mean nothing."""
+        mask = (context_ids >= 0)[:, None, None, :]
+        return self.encoder(normalise(pixels, self.recipe), context_ids.clamp(min=0), mask)
+
+
+class PredictorGraph(nn.Module):
+    """`predictor.onnx`: one target block a row. Id -1 is padding in either list."""
+
+    def __init__(self, model: IJEPA) -> None:
+        super().__init__()
+        self.predictor = model.predictor
+
+    def forward(
+        self,
+        context_tokens: Float[Tensor, "B K D"],
+        context_ids: Int64[Tensor, "B K"],
+        target_ids: Int64[Tensor, "B T"],
+    ) -> Tensor:
+        """Predicted tokens, in the space of layer-normed targets."""
+        mask = (torch.cat([context_ids, target_ids], dim=1) >= 0)[:, None, None, :]
+        return self.predictor(context_tokens, context_ids.clamp(min=0), target_ids.clamp(min=0), mask)
+
+
+def poolings_of(encoder: EncoderConfig) -> dict[str, int]:
+    """Poolings and their widths: the mean of the last tokens; the means of the last four blocks' tokens, each normed (paper, A.2)."""
+    return {"mean": encoder.width} | ({"last4": 4 * encoder.width} if encoder.depth >= 4 else {})
+
+
+def trace(model: IJEPA, name: str) -> onnx.ModelProto:
+    """One graph, traced with every dynamic axis at least 2 (the exporter would freeze an axis of 1), without its stack traces."""
+    batch, kept, block = (torch.export.Dim(letter, min=1) for letter in ("B", "K", "T"))
+    config = model.config.encoder
+    pixels = torch.zeros(3, *config.image_size, config.channels, dtype=torch.uint8)
+    context, target = torch.arange(2).repeat(3, 1), torch.arange(2).repeat(3, 1)
+    graphs: dict[str, tuple[nn.Module, tuple[Tensor, ...], tuple[Any, ...], list[str]]] = {
+        ENCODER: (EncoderGraph(model), (pixels,), ({0: batch},), ["tokens", *poolings_of(config)]),
+        CONTEXT: (ContextGraph(model), (pixels, context), ({0: batch}, {0: batch, 1: kept}), ["context_tokens"]),
+        PREDICTOR: (
+            PredictorGraph(model),
+            (torch.zeros(3, context.shape[1], config.width), context, target),
+            ({0: batch, 1: kept}, {0: batch, 1: kept}, {0: batch, 1: block}),
+            ["predicted"],
+        ),
+    }
+    graph, args, shapes, outputs = graphs[name]
+    inputs = {ENCODER: ["pixels"], CONTEXT: ["pixels", "context_ids"]}.get(
+        name, ["context_tokens", "context_ids", "target_ids"]
+    )
+    with _quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            graph.eval(),
+            args,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=inputs,
+            output_names=outputs,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return without_traces(program.model_proto)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what the exporter notes of where each node came from: it is most of a small graph, and names files of this machine."""
+    for part in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
+        for field in ("metadata_props", "doc_string"):
+            part.ClearField(field)
+    model.graph.ClearField("value_info")
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """No shape checks inside the trace, and no chatter of the exporter."""
+    before = jaxtyping.config.jaxtyping_disable
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    jaxtyping.config.update("jaxtyping_disable", True)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def round_weights(model: nn.Module) -> None:
+    """Round every learned matrix to the nearest float16, still held as float32."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and not name.endswith("pos_embed"):
+                parameter.copy_(parameter.half().float())
+
+
+def store_as_float16(model: onnx.ModelProto) -> None:
+    """Hold as float16, with a cast behind, every large float32 constant that loses nothing by it."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 1024 or not np.array_equal(values.astype(np.float16), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.float16"))
+        casts.append(helper.make_node("Cast", [f"{name}.float16"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
