@@ -30,17 +30,16 @@ def run(args: argparse.Namespace) -> None:
     train, test = open_parts(args.data)
     splits = dict(splits_of(args.model, train, test))
     scores: dict[str, Any] = {"data": f"{train.description}; {test.description}", "methods": {}}
-    print(
-        "| probe | features | test accuracy | 95 % interval | chosen on a held-out part of train |\n|---|---|---|---|---|"
-    )
+    print("| probe | pooling | network | test accuracy | 95 % interval | chosen on a held-out part of train |")
+    print("|---|---|---|---|---|---|")
     for method in args.method or PROBES:
         for name, split in splits.items():
-            score = run_probe(method, split)
-            print(
-                f"| {method} | {name} | {score.accuracy:.2%} | {score.low:.2%} to {score.high:.2%} | {score.chosen} |",
-                flush=True,
-            )
-            scores["methods"].setdefault(method, {})[name] = score._asdict()
+            for pooling in split.train:
+                score = run_probe(method, pooling, split)
+                interval = f"{score.low:.2%} to {score.high:.2%}"
+                row = (method, pooling, name, f"{score.accuracy:.2%}", interval, score.chosen)
+                print(f"| {' | '.join(row)} |", flush=True)
+                scores["methods"].setdefault(method, {}).setdefault(pooling, {})[name] = score._asdict()
     if args.json:
         write_whole(args.json, json.dumps(scores, indent=2) + "\n")
 

@@ -44,21 +44,27 @@ HELD_OUT = 6
 """One picture in so many of train chooses the variant."""
 
 
-def run_probe(method: str, split: Split) -> Score:
-    """Choose a pooling and a variant on a held-out part of train, fit it on all of train, score it once on test."""
-    hidden = bits(0, Purpose.ORDER, np.arange(len(split.train_labels))) % np.uint64(HELD_OUT) == 0
-    if len(np.unique(split.train_labels[~hidden])) < 2:
+def run_probe(method: str, pooling: str, split: Split) -> Score:
+    """Choose a variant on a held-out part of train, fit it on all of train, score it once on test.
+
+    Raises:
+        DataError: fewer than two classes are left to fit on.
+    """
+    train, labels = split.train[pooling], split.train_labels
+    hidden = bits(0, Purpose.ORDER, np.arange(len(labels))) % np.uint64(HELD_OUT) == 0
+    if len(np.unique(labels[~hidden])) < 2:
         raise DataError("a probe needs at least two classes with several pictures each")
-    best = (-1.0, "", "")
-    for pooling, features in split.train.items():
-        for name, predict in PROBES[method].items():
-            guess = predict(features[~hidden], split.train_labels[~hidden], features[hidden])
-            best = max(best, (float((guess == split.train_labels[hidden]).mean()), pooling, name))
-    _, pooling, name = best
-    predict = PROBES[method][name]
-    guess = predict(split.train[pooling], split.train_labels, split.test[pooling])
+    variants = PROBES[method]
+    chosen = next(iter(variants))
+    if len(variants) > 1:
+        held_out = {
+            name: float((predict(train[~hidden], labels[~hidden], train[hidden]) == labels[hidden]).mean())
+            for name, predict in variants.items()
+        }
+        chosen = max(held_out, key=held_out.__getitem__)
+    guess = variants[chosen](train, labels, split.test[pooling])
     right = int((guess == split.test_labels).sum())
-    return Score(right / len(guess), *wilson(right, len(guess)), f"{pooling}, {name}")
+    return Score(right / len(guess), *wilson(right, len(guess)), chosen)
 
 
 def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
