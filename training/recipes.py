@@ -18,7 +18,8 @@ def debug() -> RunConfig:
 def fashion_mnist() -> RunConfig:
     """`ijepa train fashion-mnist`: the model that comes with the project, nano on 7x7 patches, 24 epochs in batches of 32.
 
-    About 75 minutes on one core with AVX512-BF16. Small batches on purpose: on the same pictures, four times as many
+    1 h 24 min on one core with AVX512-BF16. Reaches 88.6 % by linear probe of mean-pooled features (untrained 77.9), 89.4 of
+    the last four blocks' (untrained 81.4), 87.1 by k-NN. Small batches on purpose: on the same pictures, four times as many
     steps were worth three points of linear probe (docs/log.md).
     """
     return RunConfig(
