@@ -40,6 +40,7 @@ def as_description(engine: Engine, settings: Settings) -> dict[str, Any]:
         "licence": manifest.licence,
         "trained_on": manifest.source.trained_on,
         "provenance": manifest.source.model_dump(),
+        "another_model": "ijepa serve --bundle NAME|DIR (docs/training.md: train, export, serve your own)",
         "dimensions": encoder.width,
         "poolings": manifest.poolings,
         "grid": encoder.grid,

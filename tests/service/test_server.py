@@ -68,6 +68,7 @@ def test_models_are_described(client, golden):
     assert model["sha256"] == bundle.sha256
     assert model["trained_on"] == "nothing: its weights are random"
     assert model["licence"] == "Apache-2.0"
+    assert "ijepa serve --bundle" in model["another_model"]
     assert model["grid"] == [4, 4]
     assert model["poolings"] == {"mean": 32, "last4": 128}
     assert model["images_per_second"] > 0

@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +130,37 @@ def test_fashion_mnist_from_debian(fashion_mnist):
     assert train.labels is not None
     assert np.bincount(train.labels).tolist() == [6000] * 10
     assert train.open(0).size == (28, 28)
+
+
+def test_fashion_mnist_is_fetched_by_torchvision_where_debian_has_none(tmp_path, monkeypatch):
+    """Its class is replaced by one that writes what the real one would have fetched: there is no network in tests."""
+    import torchvision.datasets
+
+    import training.data as module
+
+    def fetch(root, download):
+        assert download
+        folder = Path(root) / "FashionMNIST" / "raw"
+        folder.mkdir(parents=True)
+        write_idx(folder / "t10k-images-idx3-ubyte", np.zeros((10, 28, 28), dtype=np.uint8))
+        write_idx(folder / "t10k-labels-idx1-ubyte", np.arange(10, dtype=np.uint8))
+
+    monkeypatch.setattr(module, "PACKAGED_FASHION_MNIST", tmp_path / "nowhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", fetch)
+    assert open_source("fashion-mnist:test").labels.tolist() == list(range(10))
+
+
+def test_fashion_mnist_that_cannot_be_fetched_says_what_to_do(tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    import training.data as module
+
+    def refuse(root, download):
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+
+    monkeypatch.setattr(module, "PACKAGED_FASHION_MNIST", tmp_path / "nowhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", refuse)
+    with pytest.raises(DataError, match="install Debian's package dataset-fashion-mnist, or give other pictures"):
+        open_source("fashion-mnist:train")
