@@ -128,9 +128,12 @@ class Trainer:
     def summary(self) -> str:
         """One line that says what is about to happen."""
         learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        compiling = (
+            "; compiling takes minutes first (run.compile=false does without)" if self.config.run.compile else ""
+        )
         return (
             f"{self.source.description}; {learning / 1e6:.2f} M learning parameters on {self.device}; "
-            f"steps {self.step} to {self.steps} of {self.config.optim.batch_size} pictures, into {self.out}"
+            f"steps {self.step} to {self.steps} of {self.config.optim.batch_size} pictures, into {self.out}{compiling}"
         )
 
     def _step(self, batch: Batch) -> StepResult:
