@@ -22,8 +22,8 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 class Attention(TimmAttention):
     """timm's attention, which on a CPU multiplies, softmaxes and multiplies in float32 when linears run in bfloat16.
 
-    There the backward pass of the fused kernel is eight times slower in bfloat16, and with the few tokens of a masked
-    picture twice as slow in float32, as plain products are (docs/log.md).
+    There the fused kernel is five to ten times slower in bfloat16, and with the few tokens of a masked
+    picture up to twice as slow in float32, as plain products are (docs/log.md).
     """
 
     def forward(
