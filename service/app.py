@@ -62,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     telemetry.known_routes(list(app.openapi()["paths"]))
     app.add_middleware(Catch)
     app.add_middleware(RequestLog, telemetry=telemetry)
+    app.add_middleware(HeadAsGet)
     app.add_exception_handler(ServiceError, answer_error)
     app.add_exception_handler(ClientGone, answer_nobody)
     app.add_exception_handler(HTTPException, answer_error)
@@ -94,6 +95,17 @@ async def check(state: State) -> None:
         state.problem = NotReady(str(error))
     else:
         state.open()
+
+
+class HeadAsGet:
+    """ASGI middleware: what can be got can be asked for by HEAD, as monitors do; the HTTP server leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the class."""
+        await self.app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
 
 class Catch:

@@ -65,6 +65,17 @@ def test_what_a_client_that_left_had_asked_for_is_not_computed(address, png):
     assert urllib.request.urlopen(f"http://{address}/health").status == 200
 
 
+def test_head_is_answered_like_get_without_a_body(address):
+    wait_until_healthy(address)
+    connection = http.client.HTTPConnection(address, timeout=10)
+    for path, status in (("/health", 200), ("/", 200), ("/v1/models", 200), ("/nowhere", 404), ("/v1/embeddings", 405)):
+        connection.request("HEAD", path)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (status, b"")
+        assert int(response.headers["content-length"]) > 0
+    assert count(address, r'ijepa_requests_total\{route="/health",status="200"\}') >= 2
+
+
 def test_told_to_stop_it_says_so_before_it_stops_listening(golden, tmp_path):
     command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
     log = tmp_path / "log"
