@@ -1,6 +1,5 @@
 """Checkpoint to bundle: three graphs with normalisation and poolings inside, and the proof that they give torch's numbers."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from models.errors import ExportError
 from models.files import sha256_of, whole_folder
 from models.graphs import poolings_of, round_weights, store_as_float16, trace
 from models.parity import Reference
+from models.results import Results
 from models.session import Session
 
 Weights = Literal["float32", "float16"]
@@ -40,7 +40,7 @@ def export_bundle(
     licence: str = "unspecified",
     weights: Weights = "float32",
     card: str | None = None,
-    probes: dict[str, Any] | None = None,
+    measured: Results | None = None,
 ) -> Manifest:
     """Write a bundle, whole or not at all.
 
@@ -66,8 +66,8 @@ def export_bundle(
         for name in (ENCODER, CONTEXT, PREDICTOR):
             parity[name] = reference.parity(name, Session(folder / name))
         save_file(reference.canonical(), folder / CANONICAL)
-        description = _describe(checkpoint, bundle_id, licence, weights, parity, probes or {})
-        (folder / CARD).write_text(card or model_card(description))
+        description = _describe(checkpoint, bundle_id, licence, weights, parity, measured)
+        (folder / CARD).write_text(model_card(description, measured, card))
         run_log = checkpoint.folder.parent / RUN_LOG
         if run_log.is_file():
             shutil.copyfile(run_log, folder / TRAINING_LOG)
@@ -86,17 +86,23 @@ def refuse_to_replace(out: Path) -> None:
         raise ExportError(f"{out} is a file; --out names a folder")
 
 
-def model_card(manifest: dict[str, Any]) -> str:
-    """A card for a bundle that came without one: what the manifest says, as text."""
+def model_card(manifest: dict[str, Any], measured: Results | None, text: str | None = None) -> str:
+    """A card: the text that was given, or what the manifest says of the network; then what was measured, from the manifest."""
     source, encoder = manifest["source"], manifest["model"]["encoder"]
-    return (
+    text = text or (
         f"# {manifest['id']}\n\n"
         f"An I-JEPA: a {encoder['depth']}-block, {encoder['width']}-wide Vision Transformer over "
         f"{encoder['grid'][0]}x{encoder['grid'][1]} patches of {encoder['patch_size']} pixels, with its predictor.\n\n"
         f"- Trained on {source['trained_on']} ({source['images_seen']:,} pictures seen in {source['steps']:,} steps).\n"
         f"- Licence: {manifest['licence']}.\n"
         f"- Poolings: {', '.join(f'`{name}` ({width})' for name, width in manifest['poolings'].items())}.\n"
-        f"- Probes: {json.dumps(manifest['probes']) if manifest['probes'] else 'none were run'}.\n"
+    )
+    parity = ", ".join(f"{name} {value['max_difference']:.1e}" for name, value in manifest["parity"].items())
+    allowed = max(value["allowed"] for value in manifest["parity"].values())
+    probes = measured.markdown() if measured else "No probe was run (`ijepa probe`).\n"
+    return (
+        f"{text.rstrip()}\n\n## What was measured\n\n{probes}\n"
+        f"Largest difference between ONNX Runtime and torch, float32: {parity} (at most {allowed:.1e} is allowed).\n"
     )
 
 
@@ -113,7 +119,7 @@ def _describe(
     licence: str,
     weights: str,
     parity: dict[str, Parity],
-    probes: dict[str, Any],
+    measured: Results | None,
 ) -> dict[str, Any]:
     """The manifest, but for its list of files."""
     training = checkpoint.training
@@ -138,5 +144,5 @@ def _describe(
         "stored_weights": weights,
         "parity": {name: value.model_dump() for name, value in parity.items()},
         "tolerance": TOLERANCE,
-        "probes": probes,
+        "probes": measured.model_dump(mode="json") if measured else {},
     }

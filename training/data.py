@@ -19,6 +19,7 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from models.errors import DataError
+from models.files import sha256_of
 from models.preprocess import BROKEN, PICTURE_SUFFIXES, PixelRecipe, View, resample, upright_rgb
 from training.config import DataConfig
 from training.counted import Purpose, bits, uniforms
@@ -46,6 +47,10 @@ class Source(Protocol):
         Raises:
             DataError: it cannot be read.
         """
+        ...
+
+    def digest(self) -> str:
+        """Changes with any byte of any picture, and with any label. May read all files."""
         ...
 
 
@@ -81,6 +86,13 @@ class Folder:
         except (*BROKEN, Image.DecompressionBombError) as error:
             raise DataError(f"{self.paths[index]} cannot be read: {error}") from error
 
+    def digest(self) -> str:
+        """See `Source.digest`."""
+        whole = hashlib.sha256(self.fingerprint.encode())
+        for path in self.paths:
+            whole.update(sha256_of(path).encode())
+        return whole.hexdigest()
+
 
 class Arrays:
     """Grey pictures in memory."""
@@ -101,6 +113,11 @@ class Arrays:
     def open(self, index: int) -> Image.Image:
         """See `Source.open`."""
         return Image.fromarray(self.pixels[index])
+
+    def digest(self) -> str:
+        """See `Source.digest`."""
+        labels = b"" if self.labels is None else self.labels.tobytes()
+        return self.fingerprint + hashlib.sha256(labels).hexdigest()
 
 
 def idx(argument: str) -> Arrays:
@@ -153,6 +170,10 @@ class Synthetic:
         pixels = (rows * u[4] + columns * (1 - u[4])) * 3
         pixels[top : top + height, left : left + width] = 220
         return Image.fromarray(pixels.astype(np.uint8))
+
+    def digest(self) -> str:
+        """See `Source.digest`."""
+        return self.description
 
 
 SOURCES: dict[str, Callable[[str], Source]] = {

@@ -108,7 +108,7 @@ class Trainer:
         with stop_signals() as stop, progress(self.steps, "training", "steps", self.step) as bar:
             since, at = time.perf_counter(), self.step
             for batch in batches:
-                result = self._step(batch)
+                result = self.take_step(batch)
                 bar.update()
                 if self.step % self.config.run.log_every == 0 or self.step == self.steps:
                     row = self._row(batch, result, (self.step - at) / (time.perf_counter() - since))
@@ -136,7 +136,7 @@ class Trainer:
             f"steps {self.step} to {self.steps} of {self.config.optim.batch_size} pictures, into {self.out}{compiling}"
         )
 
-    def _step(self, batch: Batch) -> StepResult:
+    def take_step(self, batch: Batch) -> StepResult:
         """Batch to masks to step."""
         masks = self.masking.draw(self.step, batch.epoch, batch.samples)
         rates = rates_at(self.step, self.steps, self.warmup, self.config.optim)

@@ -129,11 +129,32 @@ def test_a_port_in_use_is_one_sentence(bundle):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_probe_tells_the_trained_network_from_the_untrained(bundle, tmp_path):
-    printed = ijepa("probe", bundle, "--data", "synthetic:300,synthetic:120", "--json", tmp_path / "scores.json")
-    scores = json.loads((tmp_path / "scores.json").read_text())["methods"]
+def test_a_probe_measures_the_network_beside_its_floors_and_the_bundle_carries_it(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    printed = ijepa("probe", bundle, "--data", "synthetic:300,synthetic:120", "--json", tmp_path / "results.json")
+    results = json.loads((tmp_path / "results.json").read_text())
 
-    assert printed.count("\n") == 2 + 2 * 2 * 2 - 1
-    assert set(scores) == {"linear", "knn"}
-    for score in (score for method in scores.values() for pooling in method.values() for score in pooling.values()):
-        assert 0.4 < score["low"] < score["accuracy"] < score["high"] <= 1
+    kinds = {row["features"] for row in results["rows"]}
+    assert {"chance", "raw pixels, 32x32", "k-means over their patches", "untrained, mean", "trained, last4"} <= kinds
+    for row in results["rows"]:
+        assert 0 <= row["low"] <= row["accuracy"] <= 1
+        assert f"{100 * row['accuracy']:.2f}" in printed
+    assert [row["network"] for row in results["swap"]] == ["trained", "untrained"]
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+
+    run = bundle.parent / "run"
+    ijepa("export", run, "--out", tmp_path / "again", "--probes", tmp_path / "results.json")
+    manifest = json.loads((tmp_path / "again" / "manifest.json").read_text())
+    assert manifest["probes"] == results
+    assert "| trained, mean |" in (tmp_path / "again" / "MODEL_CARD.md").read_text()
+
+
+def test_results_of_something_else_are_refused(bundle, tmp_path):
+    (tmp_path / "x.json").write_text('{"data": "pictures", "methods": {}}')
+    command = [sys.executable, "-m", "ijepa", "export", bundle.parent / "run", "--out", tmp_path / "out"]
+    result = subprocess.run(
+        [*map(str, command), "--probes", str(tmp_path / "x.json")], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert "is not what 'ijepa probe --json' writes" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from models.errors import DataError
-from training.probes import PROBES, Split, run_probe, wilson
+from training.probes import PROBES, Probe, Split, chance, held_out, kmeans, knn, run_probe, wilson
+
+ALL = [probe for probes in PROBES.values() for probe in probes]
 
 
 def clouds(n, spread, seed):
@@ -11,47 +13,157 @@ def clouds(n, spread, seed):
     return (draw.normal(size=(n, 8)) * spread + np.eye(3, 8)[labels] * 4).astype(np.float32), labels
 
 
-@pytest.mark.parametrize("method", PROBES)
-def test_a_probe_reads_what_is_there_and_nothing_that_is_not(method):
+@pytest.mark.parametrize("probe", ALL, ids=lambda probe: probe.title)
+def test_a_probe_reads_what_is_there_and_nothing_that_is_not(probe):
     train, labels = clouds(600, 1.0, 0)
     test, truth = clouds(300, 1.0, 1)
     noise = np.random.default_rng(2).normal(size=(600, 8)).astype(np.float32)
 
-    told = run_probe(method, "mean", Split({"mean": train}, labels, {"mean": test}, truth))
-    guessed = run_probe(method, "mean", Split({"mean": noise}, labels, {"mean": noise[:300]}, truth))
+    told = run_probe(probe, Split(train, labels, test, truth))
+    guessed = run_probe(probe, Split(noise, labels, noise[:300], truth))
 
     assert told.accuracy > 0.95
+    assert told.low < told.accuracy <= told.high + 1e-9
     assert 0.2 < guessed.accuracy < 0.47
 
 
-def test_the_variant_is_chosen_without_the_test_part(monkeypatch):
-    """Two variants, one right about train and one about test: the first is taken, and scored."""
+def test_the_choice_is_made_without_the_test_part():
+    """Two choices, one right about train and one about test: the first is taken, and scored."""
     train, labels = clouds(600, 1.0, 0)
+    test, truth = clouds(77, 1.0, 1)
     calls = []
 
-    def honest(x, y, z):
-        calls.append(len(z))
-        return PROBES["knn"]["k=20"](x, y, z)
+    def predict(x, y, z, choices):
+        calls.append((len(z), tuple(choices)))
+        flattering = truth if len(z) == 77 else np.zeros(len(z), dtype=np.int64)
+        return [flattering if choice == 1 else knn.predict(x, y, z, (20,))[0] for choice in choices]
 
-    def flattering(x, y, z):
-        return truth if len(z) == 77 else np.zeros(len(z), dtype=np.int64)
+    score = run_probe(Probe("two", predict, "x", (1, 2)), Split(train, labels, test, truth))
 
-    test, truth = clouds(77, 1.0, 1)
-    monkeypatch.setitem(PROBES, "two", {"flattering": flattering, "honest": honest})
-    score = run_probe("two", "mean", Split({"mean": train}, labels, {"mean": test}, truth))
+    assert score.chosen == "x=2"
+    assert calls == [(held_out(600).sum(), (1, 2)), (77, (2,))]
 
-    assert score.chosen == "honest"
-    assert calls[-1] == 77
-    assert calls.count(77) == 1
+
+def test_all_ks_at_once_are_each_k_alone():
+    train, labels = clouds(300, 3.0, 0)
+    test, _ = clouds(100, 3.0, 1)
+    together = knn.predict(train, labels, test, (1, 7, 50))
+    for k, guess in zip((1, 7, 50), together, strict=True):
+        np.testing.assert_array_equal(guess, knn.predict(train, labels, test, (k,))[0])
+    nearest = (train / np.linalg.norm(train, axis=1, keepdims=True)) @ test.T
+    np.testing.assert_array_equal(together[0], labels[nearest.argmax(axis=0)])
+
+
+def test_more_neighbours_than_pictures_are_all_pictures():
+    train, labels = clouds(12, 1.0, 0)
+    (guess,) = knn.predict(train, labels, train, (200,))
+    assert guess.shape == (12,)
 
 
 def test_one_class_is_refused():
     train, labels = clouds(60, 1.0, 0)
     with pytest.raises(DataError, match="at least two classes"):
-        run_probe("linear", "mean", Split({"mean": train}, labels * 0, {"mean": train}, labels * 0))
+        run_probe(PROBES["linear"][0], Split(train, labels * 0, train, labels * 0))
+
+
+def test_chance_is_the_most_frequent_class_of_train():
+    assert chance(np.array([0, 1, 1]), np.array([0, 0, 1, 0])).accuracy == 0.25
 
 
 def test_the_interval_is_wilsons():
     """Against the textbook value for 81 of 263."""
     low, high = wilson(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+
+
+def test_kmeans_features_tell_textures_that_means_do_not():
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, 200)
+    stripes = np.indices((16, 16))[:, None] // 2 % 2
+    pictures = (np.where(labels[:, None, None] == 0, stripes[0], stripes[1]) * 100).astype(np.float32)
+    pictures = (pictures + draw.integers(0, 60, pictures.shape)).astype(np.uint8)[..., None]
+    train, test = kmeans.features(pictures[:150], pictures[150:])
+    assert train.shape[1] == 8 * min(kmeans.CENTROIDS, 200_000)
+    score = run_probe(PROBES["linear"][0], Split(train, labels[:150], test, labels[150:]))
+    assert score.accuracy == 1.0
+
+
+def test_whitened_patches_are_uncorrelated():
+    draw = np.random.default_rng(0)
+    patches = (draw.normal(size=(4000, 5)) @ draw.normal(size=(5, 5)) * 9).astype(np.float32)
+    mean, whiten = kmeans.whitening(patches)
+    covariance = np.cov((patches - mean) @ whiten, rowvar=False)
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 0.05
+    assert 0.5 < np.diag(covariance).min() <= np.diag(covariance).max() < 1.05
+
+
+def test_scores_are_computed_once_and_follow_the_pictures(tmp_path, monkeypatch, golden, one_thread):
+    """The second call computes nothing; other pictures, or another network, are computed."""
+    from models.bundle import read_bundle
+    from training.data import open_source
+    from training.probes import measure as module
+    from training.probes.cache import Cache
+    from training.probes.networks import of_bundle, untrained
+
+    network, cache = of_bundle(read_bundle(golden)), Cache(tmp_path / "cache")
+    parts = (open_source("synthetic:60"), open_source("synthetic:30"))
+    runs = []
+    monkeypatch.setattr(module, "run_probe", lambda *args: (runs.append(1), run_probe(*args))[1])
+
+    first = list(module.measure(network, list(PROBES["knn"]), parts, cache))
+    computed = len(runs)
+    again = list(module.measure(network, list(PROBES["knn"]), parts, cache))
+    assert again == first
+    assert len(runs) == computed
+    assert {row.features for row in first} >= {
+        "chance",
+        "k-means over their patches",
+        "untrained, mean",
+        "trained, mean",
+    }
+
+    list(module.measure(network, list(PROBES["knn"]), (parts[0], open_source("synthetic:31")), cache))
+    assert len(runs) == 2 * computed
+    list(module.measure(untrained(network, seed=1), list(PROBES["knn"]), parts, cache))
+    assert len(runs) > 2 * computed
+
+
+def test_the_cache_forgets_the_oldest_when_it_is_full(tmp_path, monkeypatch):
+    import os
+
+    from training.probes import cache as module
+
+    monkeypatch.setattr(module, "LIMIT", 9000)
+    cache = module.Cache(tmp_path)
+    for i in range(4):
+        cache.arrays([str(i)], lambda: {"a": np.zeros(1000, dtype=np.float32)})
+        newest = max(tmp_path.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(newest, (1000 + i, 1000 + i))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert (tmp_path / f"{module.digest('3')}.safetensors").exists()
+
+
+def test_a_broken_file_in_the_cache_is_made_again(tmp_path):
+    from training.probes.cache import Cache
+
+    cache = Cache(tmp_path)
+    cache.arrays(["x"], lambda: {"a": np.ones(3)})
+    cache.values(["x"], lambda: {"b": 1})
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"torn")
+    assert cache.arrays(["x"], lambda: {"a": np.full(3, 2.0)})["a"][0] == 2
+    assert cache.values(["x"], lambda: {"b": 2}) == {"b": 2}
+
+
+def test_a_changed_picture_changes_a_folders_digest(tmp_path):
+    from PIL import Image
+
+    from training.data import open_source
+
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (8, 8), 10).save(tmp_path / name)
+    before = open_source(str(tmp_path)).digest()
+    assert open_source(str(tmp_path)).digest() == before
+    Image.new("L", (8, 8), 11).save(tmp_path / "a/1.png")
+    assert open_source(str(tmp_path)).digest() != before

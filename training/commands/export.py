@@ -1,7 +1,6 @@
 """Make a bundle of a checkpoint: three ONNX graphs, their proof of parity with torch, a manifest and a card."""
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from models.checkpoint import read_checkpoint
 from models.errors import ConfigError
 from models.export import export_bundle
+from models.results import read_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="float16 halves the files: matrices are rounded, stored so, and computed with in float32",
     )
-    parser.add_argument("--card", metavar="FILE", type=Path, help="a model card to ship (one is written without)")
     parser.add_argument(
-        "--probes", metavar="FILE", type=Path, help="what 'ijepa probe --json' wrote, to ship in the manifest"
+        "--card",
+        metavar="FILE",
+        type=Path,
+        help="the text of the model card; what was measured is added (one is written without)",
+    )
+    parser.add_argument(
+        "--probes",
+        metavar="FILE",
+        type=Path,
+        help="what 'ijepa probe --json' wrote, to ship in the manifest and the card",
     )
 
 
@@ -43,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         licence=args.licence,
         weights=args.store,
         card=args.card.read_text() if args.card else None,
-        probes=json.loads(args.probes.read_text()) if args.probes else None,
+        measured=read_results(args.probes) if args.probes else None,
     )
     for name, parity in manifest.parity.items():
         print(

@@ -1,70 +1,62 @@
-"""Measure what can be read off frozen features, beside the same network untrained.
+"""Measure what can be read off frozen features, beside the floors that they have to beat, and what the predictor knows.
 
---data names a source by its two parts: `fashion-mnist` (its train and test), or TRAIN,TEST as in folder:A,folder:B.
+--data names a source by its two parts: `fashion-mnist` (its train and test), or TRAIN,TEST as in folder:A,folder:B. Method
+`swap` needs no classes and uses TEST alone. Features and scores are kept in the user's cache by the content of all that they
+depend on, so floors are computed once; --fresh computes everything again.
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from models.bundle import MANIFEST, ZOO, find_bundle, read_bundle
-from models.checkpoint import load_model, read_checkpoint
 from models.errors import DataError
 from models.files import write_whole
+from models.results import Results
 from training.data import Source, open_source
-from training.probes import PROBES, Split, run_probe
-from training.probes.features import Features, of_bundle, of_model, untrained
+from training.probes import PROBES
+from training.probes.cache import Cache, user_cache
+from training.probes.measure import measure
+from training.probes.networks import open_network, untrained
+from training.probes.swap import swapped_blocks
+
+SWAP = "swap"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", metavar="CHECKPOINT|BUNDLE", help="a run, a step's folder, a bundle's folder or name")
     parser.add_argument("--data", metavar="URI", required=True, help="fashion-mnist, or TRAIN,TEST")
-    parser.add_argument("--method", choices=tuple(PROBES), action="append", help="may be repeated (all)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores there too")
+    parser.add_argument("--method", choices=(*PROBES, SWAP), action="append", help="may be repeated (all)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
+    parser.add_argument("--fresh", action="store_true", help="use nothing that was computed before")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a Markdown table of scores."""
-    train, test = open_parts(args.data)
-    splits = dict(splits_of(args.model, train, test))
-    scores: dict[str, Any] = {"data": f"{train.description}; {test.description}", "methods": {}}
-    print("| probe | pooling | network | test accuracy | 95 % interval | chosen on a held-out part of train |")
-    print("|---|---|---|---|---|---|")
-    for method in args.method or PROBES:
-        for name, split in splits.items():
-            for pooling in split.train:
-                score = run_probe(method, pooling, split)
-                interval = f"{score.low:.2%} to {score.high:.2%}"
-                row = (method, pooling, name, f"{score.accuracy:.2%}", interval, score.chosen)
-                print(f"| {' | '.join(row)} |", flush=True)
-                scores["methods"].setdefault(method, {}).setdefault(pooling, {})[name] = score._asdict()
-    if args.json:
-        write_whole(args.json, json.dumps(scores, indent=2) + "\n")
-
-
-def splits_of(model: str, train: Source, test: Source) -> list[tuple[str, Split]]:
-    """Features of the trained network, and of the same one untrained."""
-    if any((folder / MANIFEST).is_file() for folder in (Path(model), ZOO / model)):
-        bundle = read_bundle(find_bundle(model))
-        config, features = bundle.manifest.model, [of_bundle(bundle, part) for part in (train, test)]
+    """Print the results as Markdown."""
+    network = open_network(args.model)
+    cache = Cache(None if args.fresh else user_cache())
+    methods = args.method or [*PROBES, *([SWAP] if network.predict else [])]
+    probes = [probe for method in methods if method in PROBES for probe in PROBES[method]]
+    if probes:
+        train, test = open_parts(args.data)
+        data = f"{test.description}; classifiers fitted on {train.description}"
+        rows = tuple(measure(network, probes, (train, test), cache))
     else:
-        checkpoint = read_checkpoint(Path(model))
-        network = load_model(checkpoint)
-        config, features = checkpoint.config, [of_model(network, part) for part in (train, test)]
-    floor = untrained(config, seed=0)
-    return [
-        ("trained", as_split(features, train, test)),
-        ("untrained", as_split([of_model(floor, p) for p in (train, test)], train, test)),
-    ]
+        test = open_source(uris_of(args.data)[-1])
+        data, rows = test.description, ()
+    swap = tuple(
+        swapped_blocks(each, test).summary(name)
+        for name, each in (("trained", network), ("untrained", untrained(network)))
+        if SWAP in methods
+    )
+    results = Results(data=data, rows=rows, swap=swap)
+    print(results.markdown(), end="")
+    if args.json:
+        write_whole(args.json, results.model_dump_json(indent=2) + "\n")
 
 
-def as_split(features: list[Features], train: Source, test: Source) -> Split:
-    """Features with their labels."""
-    assert train.labels is not None
-    assert test.labels is not None
-    return Split(features[0], train.labels, features[1], test.labels)
+def uris_of(data: str) -> list[str]:
+    """The URIs of the parts that --data names."""
+    return data.split(",") if "," in data else [f"{data}:train", f"{data}:test"] if data == "fashion-mnist" else [data]
 
 
 def open_parts(data: str) -> tuple[Source, Source]:
@@ -73,7 +65,7 @@ def open_parts(data: str) -> tuple[Source, Source]:
     Raises:
         DataError: no second part, or no labels.
     """
-    uris = data.split(",") if "," in data else [f"{data}:train", f"{data}:test"] if data == "fashion-mnist" else [data]
+    uris = uris_of(data)
     if len(uris) != 2:
         raise DataError(f"--data {data!r} has one part; a probe needs two, TRAIN,TEST")
     train, test = (open_source(uri) for uri in uris)

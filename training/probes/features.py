@@ -1,57 +1,106 @@
-"""Pooled features of all pictures of a source, by a bundle's graph or by torch."""
+"""What probes read: features of all pictures of two parts, of a network or of what needs no network (the floors)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache as memoised
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
+from sklearn.decomposition import PCA
 
-from models.bundle import ENCODER, Bundle
-from models.config import ModelConfig
-from models.graphs import EncoderGraph, poolings_of
-from models.ijepa import IJEPA
 from models.preprocess import PixelRecipe, to_pixels
 from models.progress import progress
-from models.session import Session
 from training.data import Source
+from training.probes import kmeans
+from training.probes.cache import Cache
+from training.probes.networks import Network
 
 BATCH = 256
+THUMBNAIL = 32
+"""The longest side at which floors look at a picture."""
+COMPONENTS = 128
+"""Numbers that PCA keeps."""
 
-Features = dict[str, Float32[np.ndarray, "n D"]]
-
-
-def of_bundle(bundle: Bundle, source: Source) -> Features:
-    """What a server with this bundle would answer."""
-    session, names = Session(bundle.path(ENCODER)), list(bundle.manifest.poolings)
-    return _collect(lambda pixels: session.run(names, pixels=pixels), names, bundle.manifest.model.pixels, source)
+Pair = tuple[Float32[np.ndarray, "n D"], Float32[np.ndarray, "m D"]]
 
 
-def of_model(model: IJEPA, source: Source) -> Features:
-    """What torch says of a checkpoint's target encoder."""
-    graph, names = EncoderGraph(model.eval()), list(poolings_of(model.config.encoder))
+class FeatureSet(NamedTuple):
+    """Features under a name; `identity` tells their content without making them. `make` gives those of train and of test."""
 
-    @torch.no_grad()
-    def run(pixels: np.ndarray) -> list[np.ndarray]:
-        return [pool.numpy() for pool in graph(torch.from_numpy(pixels))[1:]]
-
-    return _collect(run, names, model.config.pixels, source)
+    name: str
+    identity: str
+    make: Callable[[], Pair]
 
 
-def untrained(config: ModelConfig, seed: int) -> IJEPA:
-    """The same network as it is before its first step: the floor that training has to leave."""
-    torch.manual_seed(seed)
-    return IJEPA(config)
+def of_network(name: str, network: Network, parts: tuple[Source, Source], cache: Cache) -> Iterator[FeatureSet]:
+    """One set a pooling. All poolings of a part are computed at once, and kept."""
+
+    @memoised
+    def encoded(part: int) -> dict[str, np.ndarray]:
+        return cache.arrays([network.identity, parts[part].digest()], partial(encode_all, network, parts[part]))
+
+    def pooled(pooling: str) -> Pair:
+        return encoded(0)[pooling], encoded(1)[pooling]
+
+    for pooling in poolings(network):
+        yield FeatureSet(f"{name}, {pooling}", f"{network.identity} {pooling}", partial(pooled, pooling))
 
 
-def _collect(
-    run: Callable[[np.ndarray], list[np.ndarray]], names: list[str], recipe: PixelRecipe, source: Source
-) -> Features:
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+def floors(parts: tuple[Source, Source], recipe: PixelRecipe) -> Iterator[FeatureSet]:
+    """What any features have to beat: the pixels themselves, their principal components, k-means over patches.
+
+    The pictures are those that the network sees, but at most 32 pixels a side.
+    """
+    scale = min(1.0, THUMBNAIL / max(recipe.size))
+    height, width = (max(1, round(side * scale)) for side in recipe.size)
+    small = recipe.model_copy(update={"size": (height, width)})
+    thumbnails: list[UInt8[np.ndarray, "n H W C"]] = []
+
+    def pictures() -> list[UInt8[np.ndarray, "n H W C"]]:
+        if not thumbnails:
+            thumbnails.extend(_thumbnails(part, small) for part in parts)
+        return thumbnails
+
+    def pixels() -> Pair:
+        train, test = (part.reshape(len(part), -1).astype(np.float32) / 255 for part in pictures())
+        return train, test
+
+    def components() -> Pair:
+        train, test = pixels()
+        pca = PCA(min(COMPONENTS, *train.shape), random_state=0).fit(train)
+        return pca.transform(train), pca.transform(test)
+
+    for name, make in (
+        (f"raw pixels, {width}x{height}", pixels),
+        ("their principal components", components),
+        ("k-means over their patches", lambda: kmeans.features(*pictures())),
+    ):
+        yield FeatureSet(name, f"{name} {small.model_dump_json()}", make)
+
+
+def poolings(network: Network) -> list[str]:
+    """The names of a network's poolings."""
+    blank = np.zeros((1, *network.config.pixels.size, network.config.pixels.channels), dtype=np.uint8)
+    return [name for name in network.encode(blank) if name != "tokens"]
+
+
+def encode_all(network: Network, source: Source) -> dict[str, np.ndarray]:
+    """Every pooling of all pictures of a source."""
+    parts: dict[str, list[np.ndarray]] = {}
     with progress(len(source), "features", "pictures") as bar:
-        for start in range(0, len(source), BATCH):
-            indices = range(start, min(start + BATCH, len(source)))
-            pixels = np.stack([to_pixels(source.open(i), recipe) for i in indices])
-            for name, values in zip(names, run(pixels), strict=True):
-                parts[name].append(values)
-            bar.update(len(indices))
+        for pixels in _batches(source, network.config.pixels):
+            for name, values in network.encode(pixels).items():
+                if name != "tokens":
+                    parts.setdefault(name, []).append(values)
+            bar.update(len(pixels))
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _thumbnails(source: Source, recipe: PixelRecipe) -> UInt8[np.ndarray, "n H W C"]:
+    return np.concatenate(list(_batches(source, recipe)))
+
+
+def _batches(source: Source, recipe: PixelRecipe) -> Iterator[UInt8[np.ndarray, "b H W C"]]:
+    for start in range(0, len(source), BATCH):
+        yield np.stack([to_pixels(source.open(i), recipe) for i in range(start, min(start + BATCH, len(source)))])

@@ -1,0 +1,48 @@
+"""All kinds of features by all probes that are asked for: the rows of the table of results."""
+
+from collections.abc import Callable, Iterator
+from functools import cache as memoised
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from models.results import ScoreRow
+from training.data import Source
+from training.probes import Probe, Split, chance, run_probe
+from training.probes.cache import Cache
+from training.probes.features import FeatureSet, floors, of_network
+from training.probes.networks import Network, untrained
+
+Parts = tuple[Source, Source]
+
+
+def measure(network: Network, probes: list[Probe], parts: Parts, cache: Cache) -> Iterator[ScoreRow]:
+    """Chance, then a row for each kind of features and each probe: the floors first, the network last.
+
+    Raises:
+        DataError: fewer than two classes.
+    """
+    train, test = (part.labels for part in parts)
+    assert train is not None
+    assert test is not None
+    yield ScoreRow(features="chance", probe="most frequent class", numbers=0, **chance(train, test)._asdict())
+    digests = [part.digest() for part in parts]
+    for features in (
+        *floors(parts, network.config.pixels),
+        *of_network("untrained", untrained(network), parts, cache),
+        *of_network("trained", network, parts, cache),
+    ):
+        split = memoised(partial(_split, features, train, test))
+        for probe in probes:
+            values = cache.values([features.identity, probe.title, *digests], partial(_score, split, probe))
+            yield ScoreRow(features=features.name, probe=probe.title, **values)
+
+
+def _split(features: FeatureSet, train_labels: np.ndarray, test_labels: np.ndarray) -> Split:
+    train, test = features.make()
+    return Split(train, train_labels, test, test_labels)
+
+
+def _score(split: Callable[[], Split], probe: Probe) -> dict[str, Any]:
+    return {"numbers": split().train.shape[1], **run_probe(probe, split())._asdict()}

@@ -1,0 +1,96 @@
+"""What a probe needs of a network, as functions of numpy arrays, whether ONNX Runtime or torch computes them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.bundle import CONTEXT, ENCODER, MANIFEST, PREDICTOR, ZOO, Bundle, Distance, find_bundle, read_bundle
+from models.checkpoint import WEIGHTS, Checkpoint, load_model, read_checkpoint
+from models.config import ModelConfig
+from models.files import sha256_of
+from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
+from models.ijepa import IJEPA
+from models.session import Session
+
+Array = np.ndarray
+
+
+class Network(NamedTuple):
+    """A network under test. `identity` changes with its weights.
+
+    `encode` gives `tokens` and every pooling by name. `predict` takes pixels and the ids of context and target patches, -1 in
+    either list being padding; it is None where the network has no predictor.
+    """
+
+    identity: str
+    config: ModelConfig
+    distance: Distance
+    encode: Callable[[Array], dict[str, Array]]
+    predict: Callable[[Array, Array, Array], Array] | None
+
+
+def open_network(model: str) -> Network:
+    """A bundle's folder or name, or a checkpoint."""
+    if any((folder / MANIFEST).is_file() for folder in (Path(model), ZOO / model)):
+        return of_bundle(read_bundle(find_bundle(model)))
+    checkpoint = read_checkpoint(Path(model))
+    return of_model(load_model(checkpoint), distance_of(checkpoint), sha256_of(checkpoint.folder / WEIGHTS))
+
+
+def of_bundle(bundle: Bundle) -> Network:
+    """What a server with this bundle computes."""
+    manifest, encoder = bundle.manifest, Session(bundle.path(ENCODER))
+    names = ["tokens", *manifest.poolings]
+
+    def encode(pixels: Array) -> dict[str, Array]:
+        return dict(zip(names, encoder.run(names, pixels=pixels), strict=True))
+
+    if not manifest.predicts:
+        return Network(bundle.sha256, manifest.model, manifest.distance, encode, None)
+    context, predictor = Session(bundle.path(CONTEXT)), Session(bundle.path(PREDICTOR))
+
+    def predict(pixels: Array, ids: Array, targets: Array) -> Array:
+        (tokens,) = context.run(["context_tokens"], pixels=pixels, context_ids=ids)
+        return predictor.run(["predicted"], context_tokens=tokens, context_ids=ids, target_ids=targets)[0]
+
+    return Network(bundle.sha256, manifest.model, manifest.distance, encode, predict)
+
+
+def of_model(model: IJEPA, distance: Distance, identity: str) -> Network:
+    """What torch says of a network, on the CPU."""
+    names = ["tokens", *poolings_of(model.config.encoder)]
+    encode, context, predictor = (_numpy(graph(model.eval())) for graph in (EncoderGraph, ContextGraph, PredictorGraph))
+    return Network(
+        identity,
+        model.config,
+        distance,
+        lambda pixels: dict(zip(names, encode(pixels), strict=True)),
+        lambda pixels, ids, targets: predictor(*context(pixels, ids), ids, targets)[0],
+    )
+
+
+def untrained(network: Network, seed: int = 0) -> Network:
+    """The same network as it is before its first step: the floor that training has to leave."""
+    torch.manual_seed(seed)
+    identity = json.dumps(["untrained", seed, network.config.model_dump(mode="json")])
+    return of_model(IJEPA(network.config), network.distance, identity)
+
+
+def distance_of(checkpoint: Checkpoint) -> Distance:
+    """The distance that a checkpoint was trained with."""
+    objective = checkpoint.training.get("settings", {}).get("objective", {})
+    return Distance(name=objective.get("distance", "smooth_l1"), beta=objective.get("beta", 1.0))
+
+
+def _numpy(graph: nn.Module) -> Callable[..., list[Array]]:
+    @torch.no_grad()
+    def run(*arrays: Array) -> list[Array]:
+        out = graph(*(torch.from_numpy(array) for array in arrays))
+        return [tensor.numpy() for tensor in (out if isinstance(out, tuple) else (out,))]
+
+    return run
