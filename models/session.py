@@ -1,5 +1,7 @@
 """The smallest wrapper around ONNX Runtime: numpy in, numpy out. Export, probes and the service build on it."""
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import onnxruntime as ort
 from models.errors import BundleError, ConfigError, RuntimeFailure
 
 Array = np.ndarray
+CUDA = "CUDAExecutionProvider"
 
 
 class Session:
@@ -20,20 +23,23 @@ class Session:
                 f"ONNX Runtime here has no {provider}; it has {', '.join(ort.get_available_providers())}"
                 " (for CUDA install the extra 'gpu' in place of 'cpu', on a machine with an NVIDIA GPU)"
             )
+        if provider == CUDA:
+            with contextlib.redirect_stdout(sys.stderr):
+                ort.preload_dlls()  # CUDA and cuDNN as packages of this environment, where there are such
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        settings = {"use_tf32": "0"} if provider == "CUDAExecutionProvider" else {}
+        settings = {"use_tf32": "0"} if provider == CUDA else {}
         try:
             self._session = ort.InferenceSession(str(path), options, providers=[(provider, settings)])
         except Exception as error:
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if self._session.get_providers()[0] != provider:
             raise ConfigError(
-                f"{provider} was asked for, but ONNX Runtime fell back to {self._session.get_providers()[0]}; "
-                "the driver or one of the provider's libraries is missing"
+                f"{provider} was asked for, but ONNX Runtime fell back to {self._session.get_providers()[0]}: the driver or one "
+                "of the provider's libraries is missing (install the extra 'gpu' and NVIDIA's driver, or say --runtime cpu)"
             )
         self.inputs = tuple(value.name for value in self._session.get_inputs())
         self.outputs = tuple(value.name for value in self._session.get_outputs())

@@ -1,0 +1,37 @@
+# The server, without torch, as a user without rights.
+#
+#   docker build -f docker/service.Dockerfile -t ijepa-service .
+#   docker build -f docker/service.Dockerfile -t ijepa-service:gpu --build-arg RUNTIME=gpu .
+#
+# RUNTIME=gpu brings CUDA and cuDNN from PyPI; the host needs an NVIDIA driver and its container toolkit, nothing else.
+# BASE is any Debian-like image with python3 (3.11 to 3.13) and its venv module.
+
+ARG BASE=python:3.12-slim-bookworm
+
+FROM ${BASE} AS build
+ARG RUNTIME=cpu
+WORKDIR /src
+RUN python3 -m venv /opt/ijepa
+COPY constraints.txt pyproject.toml README.md LICENSE ijepa.py ./
+COPY models models
+COPY service service
+RUN case "${RUNTIME}" in cpu|gpu) ;; *) echo "RUNTIME is cpu or gpu, not ${RUNTIME}"; exit 1;; esac \
+ && /opt/ijepa/bin/pip install --no-cache-dir -c constraints.txt ".[${RUNTIME}]" \
+ && /opt/ijepa/bin/pip uninstall -q -y pip setuptools
+
+FROM ${BASE}
+RUN useradd --uid 10001 --create-home ijepa
+COPY --from=build /opt/ijepa /opt/ijepa
+ENV PATH=/opt/ijepa/bin:$PATH \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    IJEPA_HOST=0.0.0.0 \
+    IJEPA_PORT=8000
+WORKDIR /home/ijepa
+USER 10001
+EXPOSE 8000
+# In the image's own Python: a slim base has no curl. OCI images have no health check: build with --format docker in buildah.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"IJEPA_PORT\"]}/health/ready', timeout=2)"]
+ENTRYPOINT ["ijepa"]
+CMD ["serve"]
