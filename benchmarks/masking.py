@@ -58,10 +58,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where the runs are kept")
     parser.add_argument("--page", type=Path, default=RESULTS / "masking-fashion-mnist.md")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, choices=range(1, 100), metavar="N", default=3)
     parser.add_argument("--steps", type=int, default=6000, help="of multiblock, in batches of 32: the budget")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    args.page.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     common = [
         "network.size=pico",
@@ -81,7 +82,7 @@ def main() -> None:
         for name, config in configs.items():
             steps = round(args.steps * cost["multiblock"] / cost[name])
             rows.append(one_run(name, seed, steps, config, args.out / f"{name}-{seed}-{steps}"))
-            print(json.dumps(rows[-1]), file=sys.stderr)
+            print(json.dumps({k: v for k, v in rows[-1].items() if k != "settings"}), file=sys.stderr)
     write_whole(args.page, page(rows, cost, args.steps))
     print(args.page)
 
@@ -101,30 +102,24 @@ def gflop_per_step(config: RunConfig, draws: int = 24) -> float:
 
 
 def one_run(name: str, seed: int, steps: int, config: RunConfig, out: Path) -> dict[str, Any]:
-    """Train and probe, or read what an earlier call found."""
-    result = out / "result.json"
-    if result.exists():
-        found: dict[str, Any] = json.loads(result.read_text())
-        return found
+    """Train and probe, or read what an earlier call with the same settings found."""
     epochs = max(steps, 1) * config.optim.batch_size / 60_000
     config = override(config, [f"seed={seed}", f"optim.epochs={epochs}", f"optim.warmup={WARMUP * epochs}"])
+    result, settings = out / "result.json", {**config.result_half(), "probed": PROBED}
+    row: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
+    if row.get("settings") == settings:
+        return row
+    row = {"strategy": name, "seed": seed, "steps": steps, "pictures_per_s": None, "rankme": None, "skill": None}
     trainer = Trainer(config, out, find_resume("auto", out))
-    row: dict[str, Any] = {
-        "strategy": name,
-        "seed": seed,
-        "steps": steps,
-        "pictures_per_s": 0.0,
-        "rankme": 0.0,
-        "skill": 0.0,
-    }
-    if steps:
+    if trainer.step < steps:
         first, started = trainer.step, time.perf_counter()
         trainer.run()
         row["pictures_per_s"] = (trainer.step - first) * config.optim.batch_size / (time.perf_counter() - started)
+    if steps:
         names, *_, last = (out / "log.csv").read_text().splitlines()
         log = dict(zip(names.split(","), map(float, last.split(",")), strict=True))
         row |= {key: log[key] for key in ("rankme", "skill")}
-    row |= probe(trainer.model)
+    row |= {**probe(trainer.model), "settings": settings}
     write_whole(result, json.dumps(row))
     return row
 
@@ -153,12 +148,10 @@ def page(rows: list[dict[str, Any]], cost: dict[str, float], budget: int) -> str
         return [row[key] for row in rows if row["strategy"] == name]
 
     def spread(name: str, key: str) -> str:
-        numbers = values(name, key)
-        return (
-            f"{statistics.mean(numbers):.2f} ± {statistics.stdev(numbers):.2f}"
-            if len(numbers) > 1
-            else f"{numbers[0]:.2f}"
-        )
+        numbers = [number for number in values(name, key) if number is not None]
+        if len(numbers) > 1:
+            return f"{statistics.mean(numbers):.2f} ± {statistics.stdev(numbers):.2f}"
+        return f"{numbers[0]:.2f}" if numbers else ""
 
     names = sorted(
         dict.fromkeys(row["strategy"] for row in rows), key=lambda n: -statistics.mean(values(n, "linear, last4"))
@@ -186,9 +179,11 @@ def page(rows: list[dict[str, Any]], cost: dict[str, float], budget: int) -> str
         f"|{'---|' * (len(measures) + 3)}",
     ]
     for row in rows:
-        figures = [*(f"{row[key]:.2f}" for key in measures), f"{row['pictures_per_s']:.0f}"]
+        speed = f"{row['pictures_per_s']:.0f}" if row["pictures_per_s"] else ""
+        figures = [*(f"{row[key]:.2f}" for key in measures), speed]
         lines.append(f"| {' | '.join([row['strategy'], str(row['seed']), *figures])} |")
-    return "\n".join([*lines, "", DIFFERENCES, "", f"Torch {torch.__version__}, {hardware()}.", ""])
+    command = f"`python -m benchmarks.masking --out DIR --seeds {len(values(names[0], 'seed'))} --steps {budget}`"
+    return "\n".join([*lines, "", DIFFERENCES, "", f"{command}, torch {torch.__version__}, {hardware()}.", ""])
 
 
 def hardware() -> str:

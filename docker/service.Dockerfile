@@ -12,11 +12,13 @@ FROM ${BASE} AS build
 ARG RUNTIME=cpu
 WORKDIR /src
 RUN python3 -m venv /opt/ijepa
+# What the project needs, from its metadata alone, in a layer of its own: a changed source installs nothing again.
 COPY constraints.txt pyproject.toml README.md LICENSE ijepa.py ./
+RUN case "${RUNTIME}" in cpu|gpu) ;; *) echo "RUNTIME is cpu or gpu, not ${RUNTIME}"; exit 1;; esac \
+ && /opt/ijepa/bin/pip install --no-cache-dir -c constraints.txt ".[${RUNTIME}]"
 COPY models models
 COPY service service
-RUN case "${RUNTIME}" in cpu|gpu) ;; *) echo "RUNTIME is cpu or gpu, not ${RUNTIME}"; exit 1;; esac \
- && /opt/ijepa/bin/pip install --no-cache-dir -c constraints.txt ".[${RUNTIME}]" \
+RUN /opt/ijepa/bin/pip install --no-cache-dir --no-deps --force-reinstall . \
  && /opt/ijepa/bin/pip uninstall -q -y pip setuptools
 
 FROM ${BASE}
@@ -30,8 +32,8 @@ ENV PATH=/opt/ijepa/bin:$PATH \
 WORKDIR /home/ijepa
 USER 10001
 EXPOSE 8000
-# In the image's own Python: a slim base has no curl. OCI images have no health check: build with --format docker in buildah.
+# In the image's own Python (a slim base has no curl), never through a proxy. It asks IJEPA_PORT: change the port by that.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"IJEPA_PORT\"]}/health/ready', timeout=2)"]
+    CMD ["python", "-c", "import os; from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:' + os.environ['IJEPA_PORT'] + '/health/ready', timeout=2)"]
 ENTRYPOINT ["ijepa"]
 CMD ["serve"]

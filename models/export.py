@@ -20,7 +20,7 @@ from models.bundle import (
     write_manifest,
 )
 from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
-from models.errors import ExportError
+from models.errors import ConfigError, ExportError
 from models.files import sha256_of, whole_folder
 from models.graphs import poolings_of, round_weights, store_as_float16, trace
 from models.parity import Reference
@@ -49,9 +49,16 @@ def export_bundle(
 
     Raises:
         CheckpointError: a part of the network is absent.
+        ConfigError: what was measured is of another checkpoint.
         ExportError: a graph misses the parity that the contract asks for.
     """
     refuse_to_replace(out)
+    checkpoint_sha256 = sha256_of(checkpoint.folder / WEIGHTS)
+    if measured and measured.checkpoint_sha256 != checkpoint_sha256:
+        raise ConfigError(
+            f"the results are of the checkpoint with sha256 {measured.checkpoint_sha256[:12]}, this one has "
+            f"{checkpoint_sha256[:12]}; run 'ijepa probe' on it"
+        )
     model = load_model(checkpoint).eval()
     if weights == "float16":
         round_weights(model)
@@ -66,7 +73,7 @@ def export_bundle(
         for name in (ENCODER, CONTEXT, PREDICTOR):
             parity[name] = reference.parity(name, Session(folder / name))
         save_file(reference.canonical(), folder / CANONICAL)
-        description = _describe(checkpoint, bundle_id, licence, weights, parity, measured)
+        description = _describe(checkpoint, checkpoint_sha256, bundle_id, licence, weights, parity, measured)
         (folder / CARD).write_text(model_card(description, measured, card))
         run_log = checkpoint.folder.parent / RUN_LOG
         if run_log.is_file():
@@ -115,6 +122,7 @@ def trained_on(training: dict[str, Any]) -> str:
 
 def _describe(
     checkpoint: Checkpoint,
+    checkpoint_sha256: str,
     bundle_id: str,
     licence: str,
     weights: str,
@@ -130,7 +138,7 @@ def _describe(
         "id": bundle_id,
         "licence": licence,
         "source": {
-            "checkpoint_sha256": sha256_of(checkpoint.folder / WEIGHTS),
+            "checkpoint_sha256": checkpoint_sha256,
             "recipe": training.get("recipe", "none"),
             "trained_on": trained_on(training),
             "steps": steps,

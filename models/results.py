@@ -39,15 +39,17 @@ class SwapRow(Frozen):
 
 
 class Results(Frozen):
-    """Everything that was measured, on `data`."""
+    """Everything that was measured, on `data`, of a network: a checkpoint itself, or a bundle made of it."""
 
+    checkpoint_sha256: str
+    network: str
     data: str
     rows: tuple[ScoreRow, ...] = ()
     swap: tuple[SwapRow, ...] = ()
 
     def markdown(self) -> str:
         """A sentence that says on what, and the tables."""
-        parts = [f"On {self.data}.", *self._scores(), *self._swapped()]
+        parts = [f"Of the {self.network}, on {self.data}.", *self._scores(), *self._swapped()]
         return "\n\n".join(parts) + "\n"
 
     def _scores(self) -> list[str]:

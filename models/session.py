@@ -12,6 +12,10 @@ from models.errors import BundleError, ConfigError, RuntimeFailure
 
 Array = np.ndarray
 CUDA = "CUDAExecutionProvider"
+NO_CUDA = (
+    f"{CUDA} was asked for, but ONNX Runtime cannot use it here: there is no GPU, or the driver or one of CUDA's libraries is "
+    "missing (install the extra 'gpu' and NVIDIA's driver, or say --runtime cpu)"
+)
 
 
 class Session:
@@ -33,14 +37,15 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         settings = {"use_tf32": "0"} if provider == CUDA else {}
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=[(provider, settings)])
+            self._session = ort.InferenceSession(
+                str(path), options, providers=[(provider, settings)], enable_fallback=0
+            )
         except Exception as error:
+            if provider == CUDA and "CUDA" in str(error):
+                raise ConfigError(NO_CUDA) from error
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if self._session.get_providers()[0] != provider:
-            raise ConfigError(
-                f"{provider} was asked for, but ONNX Runtime fell back to {self._session.get_providers()[0]}: the driver or one "
-                "of the provider's libraries is missing (install the extra 'gpu' and NVIDIA's driver, or say --runtime cpu)"
-            )
+            raise ConfigError(NO_CUDA)
         self.inputs = tuple(value.name for value in self._session.get_inputs())
         self.outputs = tuple(value.name for value in self._session.get_outputs())
 

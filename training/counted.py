@@ -18,6 +18,9 @@ class Purpose(IntEnum):
     SHAPE = 3
     BLOCKS = 4
     CONTEXT = 5
+    HELD_OUT = 6
+    SWAP = 7
+    SYNTHETIC = 8
 
 
 def bits(seed: int, purpose: Purpose, *counters: int | Int64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:

@@ -146,7 +146,9 @@ def fashion_mnist(argument: str) -> Arrays:
 
 
 class Synthetic:
-    """`synthetic:COUNT`: grey pictures of a bright box on a slope, made on the spot, for trying the machinery without data."""
+    """`synthetic:COUNT`: grey pictures of a bright box on a slope, made on the spot, for trying the machinery without data; another
+    COUNT gives other pictures.
+    """
 
     def __init__(self, argument: str) -> None:
         if not argument.isdigit() or int(argument) < 1:
@@ -155,14 +157,14 @@ class Synthetic:
         self.labels: Int64[np.ndarray, " n"] | None = np.arange(self.count) % 2
         self.classes: tuple[str, ...] = ("wide", "tall")
         self.description = f"{self.count:,} synthetic pictures"
-        self.fingerprint = "synthetic"
+        self.fingerprint = self.description
 
     def __len__(self) -> int:
         return self.count
 
     def open(self, index: int) -> Image.Image:
         """See `Source.open`. Odd pictures have a tall box, even ones a wide box."""
-        u = uniforms(0, Purpose.CROP, index, n=5)
+        u = uniforms(0, Purpose.SYNTHETIC, self.count, index, n=5)
         long, short = 8 + int(u[0] * 12), 3 + int(u[1] * 5)
         height, width = (long, short) if index % 2 else (short, long)
         top, left = int(u[2] * (self.side - height)), int(u[3] * (self.side - width))

@@ -43,32 +43,53 @@ def test_compose_builds_both():
     assert set(re.findall(r"dockerfile: docker/(\S+)", text)) == {path.name for path in DOCKERFILES}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
-def test_it_builds_and_the_command_answers(path):
+@pytest.fixture(params=DOCKERFILES, ids=lambda path: path.name)
+def inside(request):
+    """Runs a shell script in a container of each image, made for the test and deleted after it."""
     if BUILDER is None:
         pytest.skip("neither buildah nor docker is installed")
     if subprocess.run([BUILDER, "info"], capture_output=True, check=False).returncode:
         pytest.skip(f"{BUILDER} cannot work here: no daemon, or no rights")
-    name, base = f"ijepa-test-{path.stem.lower()}", os.environ.get("IJEPA_TEST_BASE")
+    buildah, name = BUILDER.endswith("buildah"), f"ijepa-test-{request.param.stem.lower()}"
     options = shlex.split(os.environ.get("IJEPA_BUILD_OPTIONS", ""))
-    arguments = ["--build-arg", f"BASE={base}"] if base else []
-    verb = ["bud", "--format", "docker"] if BUILDER.endswith("buildah") else ["build"]
-    subprocess.run([BUILDER, *verb, *options, *arguments, "-f", path, "-t", name, ROOT], check=True)
-    if BUILDER.endswith("buildah"):
+    base = os.environ.get("IJEPA_TEST_BASE")
+    verb = ["bud", "--format", "docker"] if buildah else ["build"]
+    build = [BUILDER, *verb, *options, *(["--build-arg", f"BASE={base}"] if base else []), "-f", request.param]
+    subprocess.run([*build, "-t", name, ROOT], check=True)
+    if buildah:
         container = subprocess.run([BUILDER, "from", name], check=True, capture_output=True, text=True).stdout.strip()
-        run = [BUILDER, "run", *[option for option in options if "isolation" in option], container, "--"]
+        isolation = [option for option in options if option.startswith("--isolation=")]
+        run = [BUILDER, "run", *isolation, container, "--"]
     else:
         run = [BUILDER, "run", "--rm", "--entrypoint", "", name]
-    try:
-        said = subprocess.run(
-            [*run, "sh", "-c", "id -u; ijepa --help"], check=True, capture_output=True, text=True
-        ).stdout
-    finally:
-        if BUILDER.endswith("buildah"):
-            subprocess.run([BUILDER, "rm", container], check=False, capture_output=True)
-    assert said.startswith("10001\n")
-    assert "ijepa VERB" in said
+
+    def script(text: str) -> str:
+        return subprocess.run([*run, "sh", "-c", text], check=True, capture_output=True, text=True).stdout
+
+    yield request.param, script
+    if buildah:
+        subprocess.run([BUILDER, "rm", container], check=False, capture_output=True)
+    subprocess.run([BUILDER, "rmi", name], check=False, capture_output=True)
+
+
+@pytest.mark.slow
+def test_an_image_does_its_main_job_as_a_user_without_rights(inside):
+    path, script = inside
+    assert script("id -u") == "10001\n"
+    if path.name.startswith("training"):
+        assert script("ijepa train debug --out /tmp/run run.compile=true").strip() == "/tmp/run/step-00000060"
+        return
+    (check,) = re.findall(r"CMD \[\"python\", \"-c\", \"(.*)\"\]", path.read_text())
+    said = script(f"""
+        export IJEPA_PORT=8765
+        ijepa serve & server=$!
+        for _ in $(seq 60); do python -c "{check}" 2>/dev/null && break; sleep 1; done
+        python -c "{check}" && echo healthy
+        kill $server; wait $server; echo left $?
+        python -c "{check}" 2>/dev/null || echo unhealthy
+        python -c 'import torch' 2>/dev/null || echo no torch
+    """)
+    assert said.split("\n") == ["healthy", "left 0", "unhealthy", "no torch", ""]
 
 
 @pytest.mark.slow
@@ -77,11 +98,11 @@ def test_asking_for_cuda_where_there_is_none_is_the_documented_error(tmp_path):
         pytest.skip("this machine has CUDA")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     install = [tmp_path / "env/bin/pip", "install", "-q", "-c", ROOT / "constraints.txt", "-e", ROOT, "onnxruntime-gpu"]
-    subprocess.run(install, check=True)
+    if subprocess.run(install, check=False).returncode:
+        pytest.skip("onnxruntime-gpu cannot be installed here")
     for runtime in ("gpu", "auto"):
         command = [tmp_path / "env/bin/ijepa", "serve", "--runtime", runtime, "--port", "0"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 1
         assert re.search(r"ijepa serve: CUDAExecutionProvider was asked for, but .* --runtime cpu", result.stderr)
-    api = " ".join((ROOT / "docs" / "api.md").read_text().split())
-    assert "`CUDAExecutionProvider was asked for, but`" in api
+    assert "`CUDAExecutionProvider was asked for, but`" in " ".join((ROOT / "docs" / "api.md").read_text().split())

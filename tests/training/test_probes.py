@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -83,7 +85,7 @@ def test_kmeans_features_tell_textures_that_means_do_not():
     pictures = (np.where(labels[:, None, None] == 0, stripes[0], stripes[1]) * 100).astype(np.float32)
     pictures = (pictures + draw.integers(0, 60, pictures.shape)).astype(np.uint8)[..., None]
     train, test = kmeans.features(pictures[:150], pictures[150:])
-    assert train.shape[1] == 8 * min(kmeans.CENTROIDS, 200_000)
+    assert train.shape[1] == 8 * kmeans.CENTROIDS
     score = run_probe(PROBES["linear"][0], Split(train, labels[:150], test, labels[150:]))
     assert score.accuracy == 1.0
 
@@ -128,19 +130,64 @@ def test_scores_are_computed_once_and_follow_the_pictures(tmp_path, monkeypatch,
     assert len(runs) > 2 * computed
 
 
-def test_the_cache_forgets_the_oldest_when_it_is_full(tmp_path, monkeypatch):
+def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path, monkeypatch):
     import os
 
     from training.probes import cache as module
 
-    monkeypatch.setattr(module, "LIMIT", 9000)
+    monkeypatch.setattr(module, "LIMIT", 9500)
     cache = module.Cache(tmp_path)
-    for i in range(4):
-        cache.arrays([str(i)], lambda: {"a": np.zeros(1000, dtype=np.float32)})
-        newest = max(tmp_path.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
-        os.utime(newest, (1000 + i, 1000 + i))
-    assert len(list(tmp_path.glob("*.safetensors"))) == 2
-    assert (tmp_path / f"{module.digest('3')}.safetensors").exists()
+    make = partial(dict, a=np.zeros(1000, dtype=np.float32))
+    for i, key in enumerate("abab"):
+        cache.arrays([key], make)
+        os.utime(tmp_path / f"{module.digest(key)}.safetensors", (1000 + i, 1000 + i))
+    os.utime(tmp_path / f"{module.digest('a')}.safetensors", (2000, 2000))
+    cache.arrays(["c"], make)
+    assert {path.stem for path in tmp_path.iterdir()} == {module.digest("a"), module.digest("c")}
+
+
+def test_two_probes_may_keep_the_same_thing_at_once(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from training.probes.cache import Cache
+
+    cache = Cache(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cache.arrays(["x"], lambda: {"a": np.ones(50_000)})["a"].sum(), range(64)))
+    assert found == [50_000] * 64
+
+
+def test_a_cache_that_cannot_be_written_loses_nothing(tmp_path, caplog):
+    from training.probes.cache import Cache
+
+    (tmp_path / "file").write_text("")
+    assert Cache(tmp_path / "file" / "cache").values(["x"], lambda: {"b": 2}) == {"b": 2}
+    assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize(("size", "channels"), [((24, 16), 1), ((64, 32), 3), ((5, 32), 1), ((4, 224), 3)])
+def test_floors_are_had_of_every_shape_of_pictures(size, channels):
+    from models.preprocess import PixelRecipe
+    from training.data import open_source
+    from training.probes.features import floors
+
+    recipe = PixelRecipe(size=size, channels=channels, mean=(0.5,) * channels, std=(0.2,) * channels)
+    for features in floors((open_source("synthetic:30"), open_source("synthetic:12")), recipe):
+        train, test = features.make()
+        assert (len(train), len(test)) == (30, 12)
+        assert train.shape[1] == test.shape[1]
+        assert train.dtype == test.dtype == np.float32
+        assert np.isfinite(train).all()
+        assert np.isfinite(test).all()
+
+
+def test_the_same_pictures_twice_are_refused(tmp_path):
+    from training.commands.probe import open_parts
+
+    with pytest.raises(DataError, match="the same pictures"):
+        open_parts("synthetic:30,synthetic:30")
+    with pytest.raises(DataError, match="names 3 parts"):
+        open_parts("synthetic:30,synthetic:31,synthetic:32")
 
 
 def test_a_broken_file_in_the_cache_is_made_again(tmp_path):

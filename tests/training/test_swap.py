@@ -19,7 +19,9 @@ def tokens_of(pixels):
 
 
 def network(predict):
-    return Network("fake", CONFIG, Distance(name="l2"), lambda pixels: {"tokens": tokens_of(pixels)}, predict)
+    return Network(
+        "fake", "fake", "fake", CONFIG, Distance(name="l2"), lambda pixels: {"tokens": tokens_of(pixels)}, predict
+    )
 
 
 def noise(count):

@@ -53,7 +53,7 @@ PROBES = {
         Probe("k-NN, k=20", knn.predict, "k", (20,)),
         Probe("k-NN, best k", knn.predict, "k", (1, 3, 5, 10, 20, 50, 100, 200)),
     ),
-    "linear": (Probe("linear", linear.predict, "C", (0.001, 0.01, 0.1, 1.0)),),
+    "linear": (Probe("linear", linear.predict, "C", (0.003, 0.03, 0.3, 3.0)),),
 }
 
 HELD_OUT = 6
@@ -86,7 +86,7 @@ def chance(train_labels: Int64[np.ndarray, " n"], test_labels: Int64[np.ndarray,
 
 def held_out(pictures: int) -> np.ndarray:
     """Which pictures of train make the choice: the same for every probe."""
-    return bits(0, Purpose.ORDER, np.arange(pictures)) % np.uint64(HELD_OUT) == 0
+    return bits(0, Purpose.HELD_OUT, np.arange(pictures)) % np.uint64(HELD_OUT) == 0
 
 
 def score(guess: Int64[np.ndarray, " m"], truth: Int64[np.ndarray, " m"], chosen: str) -> Score:

@@ -1,27 +1,34 @@
 """Features and scores that were computed before, kept by the content of all that they depend on.
 
 A key is a digest of the pictures, the network, the code that computes and the libraries it uses; a change in any of them is
-another key. The oldest files go when the folder grows past `LIMIT` bytes.
+another key. The files that were not used for longest go when the folder grows past `LIMIT` bytes.
 """
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
+import PIL
+import scipy
+import sklearn
+import timm
+import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 import models
-from models.files import whole_file, write_whole
+
+log = logging.getLogger(__name__)
 
 LIMIT = 4 * 2**30
-LIBRARIES = ("numpy", "scikit-learn", "torch", "timm", "onnxruntime", "pillow")
+LIBRARIES = (np, onnxruntime, PIL, scipy, sklearn, timm, torch)
 
 
 class Cache:
@@ -29,8 +36,6 @@ class Cache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
 
     def arrays(self, of: list[str], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays by name: what was kept for these parts of a key, or made now."""
@@ -42,9 +47,7 @@ class Cache:
             os.utime(path)
         except (OSError, SafetensorError):
             arrays = make()
-            with whole_file(path) as temporary:
-                save_file(arrays, temporary)
-            self._shrink()
+            self._keep(path, save(arrays))
         return arrays
 
     def values(self, of: list[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -54,23 +57,38 @@ class Cache:
         path = self.folder / f"{digest(*of)}.json"
         try:
             kept: dict[str, Any] = json.loads(path.read_text())
+            os.utime(path)
         except (OSError, ValueError):
             kept = make()
-            write_whole(path, json.dumps(kept))
+            self._keep(path, json.dumps(kept).encode())
         return kept
 
+    def _keep(self, path: Path, content: bytes) -> None:
+        """Write a file that another process may be writing too; what cannot be kept is only said."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            temporary.replace(path)
+            self._shrink()
+        except OSError as error:
+            log.warning("%s cannot be kept for the next time: %s", path, error)
+
     def _shrink(self) -> None:
+        """Delete the files that were not used for longest until the rest is within `LIMIT`."""
         assert self.folder is not None
-        files = sorted(self.folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-        sizes = [path.stat().st_size for path in files]
-        for path, excess in zip(files[:-1], np.cumsum(sizes[::-1])[::-1] - LIMIT, strict=False):
-            if excess > 0:
-                path.unlink(missing_ok=True)
+        stats = [(path, path.stat()) for path in self.folder.iterdir()]
+        total = sum(stat.st_size for _, stat in stats)
+        for path, stat in sorted(stats, key=lambda item: item[1].st_mtime):
+            if total <= LIMIT:
+                break
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
 
 
 def user_cache() -> Path:
     """Where the current user's results are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ijepa-features" / "probes"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features" / "probes"
 
 
 def digest(*parts: str) -> str:
@@ -80,7 +98,13 @@ def digest(*parts: str) -> str:
 
 @cache
 def _code() -> str:
-    """What computes: the sources of the networks and the probes, and the versions of the libraries below them."""
-    folders = (Path(models.__file__).parent, Path(__file__).parent)
-    sources = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
-    return hashlib.sha256(b"".join(sources)).hexdigest() + str([version(name) for name in LIBRARIES])
+    """What computes: the sources of networks, pictures and probes, and the versions of the libraries below them."""
+    training = Path(__file__).parents[1]
+    sources = [
+        *sorted(Path(models.__file__).parent.glob("*.py")),
+        training / "counted.py",
+        training / "data.py",
+        *sorted((training / "probes").glob("*.py")),
+    ]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return code + str([f"{library.__name__} {library.__version__}" for library in LIBRARIES])

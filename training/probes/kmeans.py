@@ -14,7 +14,8 @@ from models.progress import progress
 
 SIDE, CENTROIDS, THRESHOLD = 6, 400, 0.25
 """Pixels a side of a patch; how many centroids; what an activation must exceed."""
-SAMPLED, CHUNK = 200_000, 100
+PICTURES, SAMPLED, CHUNK = 5_000, 200_000, 100
+"""Pictures and patches that the centroids are found on; pictures encoded at once."""
 
 
 def features(
@@ -22,9 +23,8 @@ def features(
 ) -> tuple[Float32[np.ndarray, "n D"], Float32[np.ndarray, "m D"]]:
     """Of each picture, the activations of every centroid and of its opposite, summed over the four quadrants."""
     rng = np.random.default_rng(0)
-    few = train[rng.choice(len(train), min(len(train), 5_000), replace=False)]
-    sample = np.concatenate([patches.reshape(-1, patches.shape[-1]) for patches in map(patches_of, few[:, None])])
-    sample = sample[rng.choice(len(sample), min(len(sample), SAMPLED), replace=False)]
+    few = rng.choice(len(train), min(len(train), PICTURES), replace=False)
+    sample = np.concatenate([rng.permutation(_rows(train[i : i + 1]))[: SAMPLED // len(few) + 1] for i in few])
     mean, whiten = whitening(sample)
     sample = (sample - mean) @ whiten
     clusters = MiniBatchKMeans(min(CENTROIDS, len(sample)), batch_size=4096, n_init=1, random_state=0).fit(sample)
@@ -48,12 +48,17 @@ def patches_of(pictures: UInt8[np.ndarray, "b H W C"]) -> Float32[np.ndarray, "b
     return vectors / np.sqrt(vectors.var(axis=-1, keepdims=True) + 10)
 
 
+def _rows(pictures: UInt8[np.ndarray, "b H W C"]) -> Float32[np.ndarray, "n P"]:
+    patches = patches_of(pictures)
+    return patches.reshape(-1, patches.shape[-1])
+
+
 def whitening(
     patches: Float32[np.ndarray, "n P"],
 ) -> tuple[Float32[np.ndarray, " P"], Float32[np.ndarray, "P P"]]:
     """Mean, and the symmetric map (ZCA) after which the patches' numbers are nearly uncorrelated and of one size."""
     mean = patches.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(patches - mean, rowvar=False))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(patches - mean, rowvar=False)))
     return mean, ((vectors / np.sqrt(values.clip(0) + 0.1)) @ vectors.T).astype(np.float32)
 
 

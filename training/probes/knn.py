@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Int64
 
-TEMPERATURE, CHUNK = 0.07, 1000
+TEMPERATURE = 0.07
+SIMILARITIES = 2**25
+"""How many are held at once, about."""
 
 
 def predict(
@@ -18,7 +20,7 @@ def predict(
     bank, classes = _unit(train), int(labels.max()) + 1
     most = min(int(max(choices)), len(bank))
     guesses: list[list[np.ndarray]] = [[] for _ in choices]
-    for chunk in np.array_split(_unit(test), max(1, len(test) // CHUNK)):
+    for chunk in np.array_split(_unit(test), max(1, -(-len(test) * len(bank) // SIMILARITIES))):
         similar = chunk @ bank.T
         nearest = np.argpartition(similar, len(bank) - most, axis=1)[:, len(bank) - most :]
         similar = np.take_along_axis(similar, nearest, axis=1)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from sklearn.neighbors import NearestCentroid
 
 
 def predict(
@@ -14,4 +13,7 @@ def predict(
     choices: Sequence[float],
 ) -> list[Int64[np.ndarray, " m"]]:
     """Classes of the test part; there is nothing to choose, so each choice gives the same."""
-    return [NearestCentroid().fit(train, labels).predict(test)] * len(choices)
+    classes = np.unique(labels)
+    means = np.stack([train[labels == label].mean(axis=0) for label in classes])
+    distances = np.square(means).sum(axis=1) - 2 * test @ means.T
+    return [classes[distances.argmin(axis=1)]] * len(choices)

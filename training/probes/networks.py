@@ -1,6 +1,5 @@
 """What a probe needs of a network, as functions of numpy arrays, whether ONNX Runtime or torch computes them."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from torch import nn
 from models.bundle import CONTEXT, ENCODER, MANIFEST, PREDICTOR, ZOO, Bundle, Distance, find_bundle, read_bundle
 from models.checkpoint import WEIGHTS, Checkpoint, load_model, read_checkpoint
 from models.config import ModelConfig
+from models.errors import ConfigError
 from models.files import sha256_of
 from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
 from models.ijepa import IJEPA
@@ -21,13 +21,16 @@ Array = np.ndarray
 
 
 class Network(NamedTuple):
-    """A network under test. `identity` changes with its weights.
+    """A network under test. `identity` changes with whatever changes its numbers; `checkpoint_sha256` is of the weights it was
+    made from, and `description` says in which form they are.
 
     `encode` gives `tokens` and every pooling by name. `predict` takes pixels and the ids of context and target patches, -1 in
     either list being padding; it is None where the network has no predictor.
     """
 
     identity: str
+    checkpoint_sha256: str
+    description: str
     config: ModelConfig
     distance: Distance
     encode: Callable[[Array], dict[str, Array]]
@@ -39,7 +42,8 @@ def open_network(model: str) -> Network:
     if any((folder / MANIFEST).is_file() for folder in (Path(model), ZOO / model)):
         return of_bundle(read_bundle(find_bundle(model)))
     checkpoint = read_checkpoint(Path(model))
-    return of_model(load_model(checkpoint), distance_of(checkpoint), sha256_of(checkpoint.folder / WEIGHTS))
+    sha256 = sha256_of(checkpoint.folder / WEIGHTS)
+    return of_model(load_model(checkpoint), distance_of(checkpoint), sha256)
 
 
 def of_bundle(bundle: Bundle) -> Network:
@@ -50,23 +54,33 @@ def of_bundle(bundle: Bundle) -> Network:
     def encode(pixels: Array) -> dict[str, Array]:
         return dict(zip(names, encoder.run(names, pixels=pixels), strict=True))
 
-    if not manifest.predicts:
-        return Network(bundle.sha256, manifest.model, manifest.distance, encode, None)
-    context, predictor = Session(bundle.path(CONTEXT)), Session(bundle.path(PREDICTOR))
+    predict = None
+    if manifest.predicts:
+        context, predictor = Session(bundle.path(CONTEXT)), Session(bundle.path(PREDICTOR))
 
-    def predict(pixels: Array, ids: Array, targets: Array) -> Array:
-        (tokens,) = context.run(["context_tokens"], pixels=pixels, context_ids=ids)
-        return predictor.run(["predicted"], context_tokens=tokens, context_ids=ids, target_ids=targets)[0]
+        def predict(pixels: Array, ids: Array, targets: Array) -> Array:
+            (tokens,) = context.run(["context_tokens"], pixels=pixels, context_ids=ids)
+            return predictor.run(["predicted"], context_tokens=tokens, context_ids=ids, target_ids=targets)[0]
 
-    return Network(bundle.sha256, manifest.model, manifest.distance, encode, predict)
+    return Network(
+        bundle.sha256,
+        manifest.source.checkpoint_sha256,
+        f"exported bundle, weights stored as {manifest.stored_weights}",
+        manifest.model,
+        manifest.distance,
+        encode,
+        predict,
+    )
 
 
-def of_model(model: IJEPA, distance: Distance, identity: str) -> Network:
-    """What torch says of a network, on the CPU."""
+def of_model(model: IJEPA, distance: Distance, sha256: str) -> Network:
+    """What torch says of a network, on the CPU. `sha256` is of its weights."""
     names = ["tokens", *poolings_of(model.config.encoder)]
     encode, context, predictor = (_numpy(graph(model.eval())) for graph in (EncoderGraph, ContextGraph, PredictorGraph))
     return Network(
-        identity,
+        f"{sha256} {model.config.model_dump_json()}",
+        sha256,
+        "checkpoint",
         model.config,
         distance,
         lambda pixels: dict(zip(names, encode(pixels), strict=True)),
@@ -75,10 +89,15 @@ def of_model(model: IJEPA, distance: Distance, identity: str) -> Network:
 
 
 def untrained(network: Network, seed: int = 0) -> Network:
-    """The same network as it is before its first step: the floor that training has to leave."""
+    """The same network as it is before its first step: the floor that training has to leave.
+
+    Raises:
+        ConfigError: the network has no predictor, so it is none that training starts from.
+    """
+    if network.config.predictor is None:
+        raise ConfigError("this network has no predictor; probes need one to make the untrained network beside it")
     torch.manual_seed(seed)
-    identity = json.dumps(["untrained", seed, network.config.model_dump(mode="json")])
-    return of_model(IJEPA(network.config), network.distance, identity)
+    return of_model(IJEPA(network.config), network.distance, f"untrained {seed}")
 
 
 def distance_of(checkpoint: Checkpoint) -> Distance:

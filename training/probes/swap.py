@@ -71,7 +71,7 @@ def swapped_blocks(network: Network, source: Source, pictures: int = 1000, seed:
         raise DataError("swapping blocks needs at least two pictures")
     indices = np.linspace(0, len(source) - 1, count).astype(np.int64)
     pixels = np.stack([to_pixels(source.open(int(i)), network.config.pixels) for i in indices])
-    u = uniforms(seed, Purpose.BLOCKS, indices, n=4)
+    u = uniforms(seed, Purpose.SWAP, indices, n=4)
     donors = (np.arange(count) + 1 + np.floor(u[:, 0] * (count - 1)).astype(np.int64)) % count
     blocks = _blocks(network.config.encoder.grid, u[:, 1:])
     parts = []
