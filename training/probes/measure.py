@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.progress import progress
 from models.results import ScoreRow
 from training.data import Source
 from training.probes import Probe, Split, chance, run_probe
@@ -28,15 +29,19 @@ def measure(network: Network, probes: list[Probe], parts: Parts, cache: Cache) -
     assert test is not None
     yield ScoreRow(features="chance", probe="most frequent class", numbers=0, **chance(train, test)._asdict())
     digests = [part.digest() for part in parts]
-    for features in (
+    kinds = [
         *floors(parts, network.config.pixels),
         *of_network("untrained", untrained(network), parts, cache),
         *of_network("trained", network, parts, cache),
-    ):
-        split = memoised(partial(_split, features, train, test))
-        for probe in probes:
-            values = cache.values([features.identity, probe.title, *digests], partial(_score, split, probe))
-            yield ScoreRow(features=features.name, probe=probe.title, **values)
+    ]
+    with progress(len(kinds) * len(probes), "probing", "scores") as bar:
+        for features in kinds:
+            split = memoised(partial(_split, features, train, test))
+            for probe in probes:
+                bar.set_postfix_str(f"{features.name}: {probe.title}")
+                values = cache.values([features.identity, probe.title, *digests], partial(_score, split, probe))
+                yield ScoreRow(features=features.name, probe=probe.title, **values)
+                bar.update()
 
 
 def _split(features: FeatureSet, train_labels: np.ndarray, test_labels: np.ndarray) -> Split:
