@@ -34,6 +34,11 @@ VERBS = {
         "make a bundle of a checkpoint",
         "ijepa train debug --out /tmp/debug-run && ijepa export /tmp/debug-run --out /tmp/debug-bundle",
     ),
+    "import": Verb(
+        "training.commands.import_weights",
+        "make a checkpoint of published weights",
+        "ijepa import facebook/ijepa_vith14_1k --out /tmp/vith14",
+    ),
 }
 
 

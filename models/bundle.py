@@ -30,13 +30,16 @@ ZOO = Path(__file__).parent / "zoo"
 
 
 class Provenance(Frozen):
-    """Where the weights come from. `trained_on` is a sentence part that fits after "trained on"."""
+    """Where the weights come from. `trained_on` is a sentence part that fits after "trained on".
+
+    `steps` and `images_seen` are None where the source does not say.
+    """
 
     checkpoint_sha256: str
     recipe: str
     trained_on: str
-    steps: int
-    images_seen: int
+    steps: int | None
+    images_seen: int | None
 
 
 class Distance(Frozen):

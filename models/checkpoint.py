@@ -9,9 +9,11 @@ Files are read without unpickling anything.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,10 +22,9 @@ from torch import Tensor, nn
 from models.config import ModelConfig
 from models.errors import CheckpointError
 from models.files import whole_folder, write_whole
-from models.ijepa import IJEPA
+from models.ijepa import IJEPA, PARTS
 
 FORMAT = 1
-PARTS = ("context_encoder", "predictor", "target_encoder")
 LATEST = "latest"
 RUN_LOG = "log.csv"
 WEIGHTS = "model.safetensors"
@@ -108,15 +109,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_model(checkpoint: Checkpoint) -> IJEPA:
-    """A whole network with the checkpoint's tensors.
+    """The network, of the parts that the checkpoint has. Its tensors are the checkpoint's own, mapped from the file, not copies.
 
     Raises:
-        CheckpointError: a part is absent, or a tensor is missing, extra or has another shape.
+        CheckpointError: a tensor is missing, extra or has another shape.
     """
-    if checkpoint.absent:
-        raise CheckpointError(f"checkpoint {checkpoint.folder} has no {' and no '.join(checkpoint.absent)}")
-    model = IJEPA(checkpoint.config)
-    load_strictly(model, checkpoint.tensors, str(checkpoint.folder))
+    with torch.device("meta"):
+        model = IJEPA(checkpoint.config, checkpoint.absent)
+    check_tensors(model, checkpoint.tensors, str(checkpoint.folder))
+    model.load_state_dict(checkpoint.tensors, assign=True)
     return model
 
 
@@ -125,6 +126,16 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str) ->
 
     Raises:
         CheckpointError: listing every tensor that is missing, extra or misshapen; the module is left as it was.
+    """
+    check_tensors(module, tensors, source)
+    module.load_state_dict(tensors)
+
+
+def check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        CheckpointError: listing every tensor that is missing, extra or misshapen.
     """
     expected = module.state_dict()
     wrong = [f"missing {name} {list(expected[name].shape)}" for name in expected if name not in tensors]
@@ -136,4 +147,3 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str) ->
     ]
     if wrong:
         raise CheckpointError(f"{source} does not fit the network: {'; '.join(wrong)}")
-    module.load_state_dict(tensors)

@@ -43,7 +43,10 @@ SIZES = {
 
 
 class EncoderConfig(Frozen):
-    """A Vision Transformer without class token over a grid of `(rows, columns)` square patches."""
+    """A Vision Transformer without class token over a grid of `(rows, columns)` square patches.
+
+    `norm_eps` is of every LayerNorm: 1e-6 in the published code; a transformers configuration may say otherwise.
+    """
 
     width: Positive
     depth: Positive
@@ -52,6 +55,7 @@ class EncoderConfig(Frozen):
     patch_size: Positive
     grid: tuple[Positive, Positive]
     channels: Literal[1, 3] = 3
+    norm_eps: Annotated[float, Field(gt=0)] = 1e-6
 
     @model_validator(mode="after")
     def _check(self) -> "EncoderConfig":

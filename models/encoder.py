@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from timm.layers.attention import Attention as TimmAttention
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from models.config import EncoderConfig
 from models.preprocess import PixelRecipe
-
-LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class Attention(TimmAttention):
@@ -58,7 +56,7 @@ class Encoder(VisionTransformer):
             mlp_ratio=config.hidden / config.width,
             class_token=False,
             fc_norm=False,
-            norm_layer=LayerNorm,
+            norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
             attn_layer=Attention,
             weight_init="skip",
         )
@@ -91,11 +89,6 @@ class Encoder(VisionTransformer):
             x = block(x, attn_mask=attn_mask)
             outputs.append(x)
         return outputs
-
-
-def make_block(width: int, heads: int, mlp_ratio: float = 4.0) -> Block:
-    """One pre-norm transformer block of the kind the encoder has."""
-    return Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=LayerNorm, attn_layer=Attention)  # type: ignore[arg-type]
 
 
 def gather_tokens(x: Float[Tensor, "B N d"], ids: Int64[Tensor, "B K"]) -> Float[Tensor, "B K d"]:

@@ -3,6 +3,7 @@
 IJEPAError                 anything the user can mend; the message says what was given, what was expected, what to do
 ├── ConfigError            a setting that means nothing, or contradicts another
 ├── CheckpointError        a checkpoint that is missing, broken or made for another network
+├── SourceError            foreign weights that cannot become a checkpoint of ours
 ├── BundleError            a bundle that is missing, broken, altered or too new
 ├── RuntimeFailure         ONNX Runtime could not compute a graph
 ├── ExportError            an export that would not give the numbers of the checkpoint
@@ -21,6 +22,10 @@ class ConfigError(IJEPAError):
 
 class CheckpointError(IJEPAError):
     """A checkpoint that is missing, broken or made for another network."""
+
+
+class SourceError(IJEPAError):
+    """Foreign weights that cannot become a checkpoint of ours."""
 
 
 class BundleError(IJEPAError):

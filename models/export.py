@@ -10,8 +10,6 @@ from safetensors.numpy import save_file
 from models.bundle import (
     CANONICAL,
     CARD,
-    CONTEXT,
-    ENCODER,
     MANIFEST,
     PREDICTOR,
     TRAINING_LOG,
@@ -22,7 +20,7 @@ from models.bundle import (
 from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
 from models.errors import ConfigError, ExportError
 from models.files import sha256_of, whole_folder
-from models.graphs import poolings_of, round_weights, store_as_float16, trace
+from models.graphs import graphs_of, poolings_of, round_weights, store_as_float16, trace
 from models.parity import Reference
 from models.results import Results
 from models.session import Session
@@ -37,7 +35,7 @@ def export_bundle(
     out: Path,
     *,
     bundle_id: str,
-    licence: str = "unspecified",
+    licence: str | None = None,
     weights: Weights = "float32",
     card: str | None = None,
     measured: Results | None = None,
@@ -45,10 +43,11 @@ def export_bundle(
     """Write a bundle, whole or not at all.
 
     With `weights="float16"` large matrices are rounded to float16 first; the graphs store them so, cast them at load and
-    compute in float32, and parity is against the rounded network.
+    compute in float32, and parity is against the rounded network. A network without context encoder or predictor gives
+    `encoder.onnx` alone. `licence` is the checkpoint's own where none is given.
 
     Raises:
-        CheckpointError: a part of the network is absent.
+        CheckpointError: tensors that do not fit the network.
         ConfigError: what was measured is of another checkpoint.
         ExportError: a graph misses the parity that the contract asks for.
     """
@@ -64,13 +63,13 @@ def export_bundle(
         round_weights(model)
     with whole_folder(out) as folder:
         parity = {}
-        for name in (ENCODER, CONTEXT, PREDICTOR):
+        for name in graphs_of(model):
             graph = trace(model, name)
             if weights == "float16":
                 store_as_float16(graph)
             onnx.save(graph, folder / name)
         reference = Reference(model)
-        for name in (ENCODER, CONTEXT, PREDICTOR):
+        for name in graphs_of(model):
             parity[name] = reference.parity(name, Session(folder / name))
         save_file(reference.canonical(), folder / CANONICAL)
         description = _describe(checkpoint, checkpoint_sha256, bundle_id, licence, weights, parity, measured)
@@ -96,11 +95,14 @@ def refuse_to_replace(out: Path) -> None:
 def model_card(manifest: dict[str, Any], measured: Results | None, text: str | None = None) -> str:
     """A card: the text that was given, or what the manifest says of the network; then what was measured, from the manifest."""
     source, encoder = manifest["source"], manifest["model"]["encoder"]
+    seen = f" ({source['images_seen']:,} pictures seen in {source['steps']:,} steps)" if source["steps"] else ""
     text = text or (
         f"# {manifest['id']}\n\n"
         f"An I-JEPA: a {encoder['depth']}-block, {encoder['width']}-wide Vision Transformer over "
-        f"{encoder['grid'][0]}x{encoder['grid'][1]} patches of {encoder['patch_size']} pixels, with its predictor.\n\n"
-        f"- Trained on {source['trained_on']} ({source['images_seen']:,} pictures seen in {source['steps']:,} steps).\n"
+        f"{encoder['grid'][0]}x{encoder['grid'][1]} patches of {encoder['patch_size']} pixels, "
+        f"{'with its predictor' if PREDICTOR in manifest['parity'] else 'without predictor: its source had none'}.\n\n"
+        f"- Trained on {source['trained_on']}{seen}.\n"
+        f"- Source: {source['recipe']}.\n"
         f"- Licence: {manifest['licence']}.\n"
         f"- Poolings: {', '.join(f'`{name}` ({width})' for name, width in manifest['poolings'].items())}.\n"
     )
@@ -124,7 +126,7 @@ def _describe(
     checkpoint: Checkpoint,
     checkpoint_sha256: str,
     bundle_id: str,
-    licence: str,
+    licence: str | None,
     weights: str,
     parity: dict[str, Parity],
     measured: Results | None,
@@ -133,16 +135,16 @@ def _describe(
     training = checkpoint.training
     settings = training.get("settings", {})
     objective = settings.get("objective", {})
-    steps = training.get("step", 0)
+    steps = training.get("step")
     return {
         "id": bundle_id,
-        "licence": licence,
+        "licence": licence or training.get("licence", "unspecified"),
         "source": {
             "checkpoint_sha256": checkpoint_sha256,
             "recipe": training.get("recipe", "none"),
             "trained_on": trained_on(training),
             "steps": steps,
-            "images_seen": steps * settings.get("optim", {}).get("batch_size", 0),
+            "images_seen": steps and steps * settings.get("optim", {}).get("batch_size", 0),
         },
         "model": checkpoint.config.model_dump(mode="json"),
         "poolings": poolings_of(checkpoint.config.encoder),

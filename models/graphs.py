@@ -74,26 +74,31 @@ def poolings_of(encoder: EncoderConfig) -> dict[str, int]:
     return {"mean": encoder.width} | ({"last4": 4 * encoder.width} if encoder.depth >= 4 else {})
 
 
+def graphs_of(model: IJEPA) -> tuple[str, ...]:
+    """The graphs that a network has: without context encoder or predictor, the encoder's alone."""
+    return (ENCODER, CONTEXT, PREDICTOR) if model.predicts else (ENCODER,)
+
+
 def trace(model: IJEPA, name: str) -> onnx.ModelProto:
     """One graph, traced with every dynamic axis at least 2 (the exporter would freeze an axis of 1), without its stack traces."""
     batch, kept, block = (torch.export.Dim(letter, min=1) for letter in ("B", "K", "T"))
     config = model.config.encoder
+    shapes: tuple[dict[int, Any], ...]
     pixels = torch.zeros(3, *config.image_size, config.channels, dtype=torch.uint8)
     context, target = torch.arange(2).repeat(3, 1), torch.arange(2).repeat(3, 1)
-    graphs: dict[str, tuple[nn.Module, tuple[Tensor, ...], tuple[Any, ...], list[str]]] = {
-        ENCODER: (EncoderGraph(model), (pixels,), ({0: batch},), ["tokens", *poolings_of(config)]),
-        CONTEXT: (ContextGraph(model), (pixels, context), ({0: batch}, {0: batch, 1: kept}), ["context_tokens"]),
-        PREDICTOR: (
-            PredictorGraph(model),
-            (torch.zeros(3, context.shape[1], config.width), context, target),
-            ({0: batch, 1: kept}, {0: batch, 1: kept}, {0: batch, 1: block}),
-            ["predicted"],
-        ),
-    }
-    graph, args, shapes, outputs = graphs[name]
-    inputs = {ENCODER: ["pixels"], CONTEXT: ["pixels", "context_ids"]}.get(
-        name, ["context_tokens", "context_ids", "target_ids"]
-    )
+    graph: nn.Module
+    args: tuple[Tensor, ...]
+    if name == ENCODER:
+        graph, args, shapes = EncoderGraph(model), (pixels,), ({0: batch},)
+        inputs, outputs = ["pixels"], ["tokens", *poolings_of(config)]
+    elif name == CONTEXT:
+        graph, args, shapes = ContextGraph(model), (pixels, context), ({0: batch}, {0: batch, 1: kept})
+        inputs, outputs = ["pixels", "context_ids"], ["context_tokens"]
+    else:
+        tokens = torch.zeros(3, context.shape[1], config.width)
+        graph, args = PredictorGraph(model), (tokens, context, target)
+        shapes = ({0: batch, 1: kept}, {0: batch, 1: kept}, {0: batch, 1: block})
+        inputs, outputs = ["context_tokens", "context_ids", "target_ids"], ["predicted"]
     with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),

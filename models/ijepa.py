@@ -1,5 +1,7 @@
 """I-JEPA: two encoders and a predictor, and the three things one does with them."""
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -9,18 +11,32 @@ from models.config import ModelConfig
 from models.encoder import Encoder, gather_tokens
 from models.predictor import Predictor
 
+PARTS = ("context_encoder", "predictor", "target_encoder")
+
 
 class IJEPA(nn.Module):
-    """The context encoder and the predictor learn; the target encoder follows the context encoder (paper, figure 3)."""
+    """The context encoder and the predictor learn; the target encoder follows the context encoder (paper, figure 3).
 
-    def __init__(self, config: ModelConfig) -> None:
+    Published weights may lack parts (`absent`, names of `PARTS`): what is left can encode, and predict if it is whole.
+    """
+
+    context_encoder: Encoder
+    predictor: Predictor
+    target_encoder: Encoder
+
+    def __init__(self, config: ModelConfig, absent: Collection[str] = ()) -> None:
         super().__init__()
-        assert config.predictor is not None, "a network without predictor cannot be trained"
+        assert "target_encoder" not in absent, "every source of weights fills the target encoder"
         self.config = config
-        self.context_encoder = Encoder(config.encoder)
-        self.predictor = Predictor(config.predictor, config.encoder)
+        self.predicts = not absent
+        if "context_encoder" not in absent:
+            self.context_encoder = Encoder(config.encoder)
+        if "predictor" not in absent:
+            assert config.predictor is not None, "a network without predictor cannot be trained"
+            self.predictor = Predictor(config.predictor, config.encoder)
         self.target_encoder = Encoder(config.encoder)
-        self.target_encoder.load_state_dict(self.context_encoder.state_dict())
+        if "context_encoder" not in absent:
+            self.target_encoder.load_state_dict(self.context_encoder.state_dict())
         self.target_encoder.requires_grad_(False)
 
     @torch.no_grad()

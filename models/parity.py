@@ -82,14 +82,15 @@ class Reference:
         """The picture, its tokens and poolings, and one region's prediction, as torch has them."""
         one = (self.pixels[:1], self.context_ids[:1], self.target_ids[:1])
         tokens, *pools = self.outputs(ENCODER, *one)
-        return {
-            "pixels": self.pixels[0],
-            "context_ids": self.context_ids[0],
-            "target_ids": self.target_ids[0],
-            "tokens": tokens[0],
-            **{name: pool[0] for name, pool in zip(poolings_of(self.model.config.encoder), pools, strict=True)},
-            "predicted": self.outputs(PREDICTOR, *one)[0][0],
-        }
+        named = dict(zip(poolings_of(self.model.config.encoder), pools, strict=True))
+        canonical = {"pixels": self.pixels[0], "tokens": tokens[0]} | {name: pool[0] for name, pool in named.items()}
+        if self.model.predicts:
+            canonical |= {
+                "context_ids": self.context_ids[0],
+                "target_ids": self.target_ids[0],
+                "predicted": self.outputs(PREDICTOR, *one)[0][0],
+            }
+        return canonical
 
 
 def canonical_picture(height: int, width: int, channels: int) -> UInt8[np.ndarray, "H W C"]:

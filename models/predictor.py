@@ -1,11 +1,16 @@
 """The predictor: from the tokens of the context and the positions of a target block to that block's tokens."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float, Int64
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from models.config import EncoderConfig, PredictorConfig
-from models.encoder import LayerNorm, fix_positions, initialise, make_block
+from models.encoder import Attention, fix_positions, initialise
+
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class Predictor(nn.Module):
@@ -17,7 +22,10 @@ class Predictor(nn.Module):
         self.embed = nn.Linear(encoder.width, config.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, encoder.patches, config.width))
-        self.blocks = nn.ModuleList(make_block(config.width, config.heads) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, qkv_bias=True, norm_layer=LayerNorm, attn_layer=Attention)  # type: ignore[arg-type]
+            for _ in range(config.depth)
+        )
         self.norm = LayerNorm(config.width)
         self.proj = nn.Linear(config.width, encoder.width)
         initialise(self)

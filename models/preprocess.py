@@ -4,6 +4,7 @@ Service, jobs and probes use the same function, so a vector means the same where
 here: it is the network's first step (`PixelRecipe.mean` and `.std` are what it uses).
 """
 
+import math
 import struct
 from typing import Annotated, Literal, NamedTuple
 
@@ -27,15 +28,19 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class PixelRecipe(BaseModel):
     """What a network expects of its pixels.
 
-    `size` is (height, width). `crop` is the share of the short side that the centre crop keeps (224 of 256 is 0.875).
-    `mean` and `std` are per channel, of pixels scaled to 0..1. One channel means luminance (ITU-R 601).
+    `size` is (height, width). `fit` is what is done where a request does not say. `crop` is the share of the short side that
+    the centre crop keeps (224 of 256 is 0.875). `mean` and `std` are per channel, of pixels scaled to 0..1. One channel means
+    luminance (ITU-R 601). With `whole_pixels` the picture is resized to whole pixels before the crop, and the crop starts at
+    one, as torchvision's Resize and CenterCrop do: up to a pixel less exact, and the same numbers as theirs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: tuple[int, int]
     channels: Literal[1, 3] = 3
+    fit: Fit = "crop"
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    whole_pixels: bool = False
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -56,16 +61,32 @@ class View(NamedTuple):
     bottom: float
 
 
-def view_of(size: tuple[int, int], recipe: PixelRecipe, fit: Fit = "crop") -> View:
-    """What the network sees of a picture of `size` (width, height): all of it squashed, or its centre with the right shape."""
+def view_of(size: tuple[int, int], recipe: PixelRecipe, fit: Fit | None = None) -> View:
+    """What the network sees of a picture of `size` (width, height): all of it squashed, or its centre with the right shape.
+
+    `fit` is the recipe's own where none is given.
+    """
     width, height = size
-    if fit == "squash":
+    if (fit or recipe.fit) == "squash":
         return View(0.0, 0.0, float(width), float(height))
     target_height, target_width = recipe.size
+    if recipe.whole_pixels:
+        return _view_in_whole_pixels(width, height, recipe)
     scale = min(width / target_width, height / target_height) * recipe.crop
     seen_width, seen_height = target_width * scale, target_height * scale
     left, top = (width - seen_width) / 2, (height - seen_height) / 2
     return View(left, top, left + seen_width, top + seen_height)
+
+
+def _view_in_whole_pixels(width: int, height: int, recipe: PixelRecipe) -> View:
+    """The view of torchvision's Resize(floor(side / crop)) and CenterCrop: both round to pixels of the resized picture."""
+    target_height, target_width = recipe.size
+    short = math.floor(min(recipe.size) / recipe.crop)
+    long = int(short * max(width, height) / min(width, height))
+    resized_width, resized_height = (short, long) if width <= height else (long, short)
+    left, top = round((resized_width - target_width) / 2), round((resized_height - target_height) / 2)
+    across, down = width / resized_width, height / resized_height
+    return View(left * across, top * down, (left + target_width) * across, (top + target_height) * down)
 
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, KeyError, TypeError, struct.error)
@@ -108,7 +129,7 @@ def orientation_of(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def to_pixels(image: Image.Image, recipe: PixelRecipe, fit: Fit = "crop") -> UInt8[np.ndarray, "H W C"]:
+def to_pixels(image: Image.Image, recipe: PixelRecipe, fit: Fit | None = None) -> UInt8[np.ndarray, "H W C"]:
     """An RGB or grey picture as the network's input. A picture that has the right size already keeps its pixels."""
     return resample(image, recipe, view_of(image.size, recipe, fit))
 

@@ -34,7 +34,7 @@ class EmbedOptions(NamedTuple):
     pooling: str = "mean"
     normalize: bool = False
     dtype: DType = "float32"
-    fit: Fit = "crop"
+    fit: Fit | None = None
 
 
 class Clocks(NamedTuple):
@@ -143,7 +143,9 @@ class Engine:
         clocks = Clocks(decoded - start, answer.started - decoded, answer.seconds)
         return Embedding(values.astype(options.dtype, copy=False), size[0] * size[1], clocks)
 
-    async def predict(self, data: bytes, read_regions: ReadRegions, fit: Fit, param: str | None = None) -> Prediction:
+    async def predict(
+        self, data: bytes, read_regions: ReadRegions, fit: Fit | None, param: str | None = None
+    ) -> Prediction:
         """Bytes and regions to predictions of the regions and their energies.
 
         Raises:
@@ -217,12 +219,12 @@ class Engine:
         self._embeds.close()
         self._predicts.close()
 
-    def to_pixels(self, data: bytes, fit: Fit, param: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+    def to_pixels(self, data: bytes, fit: Fit | None, param: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
         """The network's input, and the size (width, height) of the picture as seen. Errors are those of `decode`."""
         image = decode(data, self.settings, param)
         return to_pixels(image, self.manifest.model.pixels, fit), image.size
 
-    def _read(self, data: bytes, read_regions: ReadRegions, fit: Fit, param: str | None) -> _Asked:
+    def _read(self, data: bytes, read_regions: ReadRegions, fit: Fit | None, param: str | None) -> _Asked:
         """A picture and its regions on the grid."""
         pixels, size = self.to_pixels(data, fit, param)
         frame = Frame(size, view_of(size, self.manifest.model.pixels, fit), self.manifest.grid)

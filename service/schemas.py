@@ -15,7 +15,10 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str | None = Field(None, description="Optional where one model is loaded.")
-    fit: Fit = Field("crop", description="`crop`: short side resized, centre crop. `squash`: the whole picture.")
+    fit: Fit | None = Field(
+        None,
+        description="`crop`: short side resized, centre crop (what models do by default). `squash`: the whole picture.",
+    )
     dtype: DType = "float32"
     encoding_format: Literal["float", "base64"] = Field("float", description="base64 is of little-endian numbers.")
 

@@ -89,6 +89,10 @@ class Trainer:
         if resume is not None:
             self._restore(resume)
         elif init is not None:
+            if init.absent:
+                raise CheckpointError(
+                    f"{init.folder} has no {' and no '.join(init.absent)}; training starts from a whole network"
+                )
             load_strictly(self.model, init.tensors, str(init.folder))
         out.mkdir(parents=True, exist_ok=True)
         for half_written in out.glob(".step-*.tmp"):

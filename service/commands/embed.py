@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype", choices=("float32", "float16"), default="float32", help="of the numbers in the files (float32)"
     )
     parser.add_argument(
-        "--fit", choices=("crop", "squash"), default="crop", help="centre crop, or the whole picture squashed (crop)"
+        "--fit", choices=("crop", "squash"), help="centre crop, or the whole picture squashed (the model's own: crop)"
     )
     parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
     parser.add_argument("--precision", help="auto or float32 (auto)")

@@ -163,7 +163,7 @@ def describe(sources: Sequence[str], engine: Engine, options: EmbedOptions) -> d
         "bundle_sha256": engine.bundle.sha256,
         "output": options.output,
         "pooling": options.pooling if options.output == "pooled" else "none",
-        "fit": options.fit,
+        "fit": options.fit or engine.manifest.model.pixels.fit,
         "runtime": engine.runtime.name,
         "precision": "float32",
     }

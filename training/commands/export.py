@@ -1,4 +1,7 @@
-"""Make a bundle of a checkpoint: three ONNX graphs, their proof of parity with torch, a manifest and a card."""
+"""Make a bundle of a checkpoint: three ONNX graphs, their proof of parity with torch, a manifest and a card.
+
+With --to, the target encoder in the layout of timm, of transformers or as plain safetensors instead.
+"""
 
 import argparse
 import re
@@ -8,6 +11,7 @@ from pathlib import Path
 from models.checkpoint import read_checkpoint
 from models.errors import ConfigError
 from models.export import export_bundle
+from models.formats import FORMATS, export_format
 from models.results import read_results
 
 
@@ -17,8 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="the bundle's folder; what is there is replaced"
     )
+    parser.add_argument("--to", choices=("bundle", *FORMATS), default="bundle", help="what to write (bundle)")
     parser.add_argument("--id", help="the name that clients call the model by (the folder's name)")
-    parser.add_argument("--licence", default="unspecified", help="of the weights, shown wherever the model is")
+    parser.add_argument(
+        "--licence", help="of the weights, shown wherever the model is (what the checkpoint says, else unspecified)"
+    )
     parser.add_argument(
         "--store",
         choices=("float32", "float16"),
@@ -41,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export and say how exact it is."""
+    if args.to != "bundle":
+        export_format(read_checkpoint(args.checkpoint), args.to, args.out, args.licence)
+        print(args.out)
+        return
     bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", bundle_id):
         raise ConfigError(f"{bundle_id!r} is no id; use small letters, digits, dots, dashes and underscores")

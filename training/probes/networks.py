@@ -11,7 +11,6 @@ from torch import nn
 from models.bundle import CONTEXT, ENCODER, MANIFEST, PREDICTOR, ZOO, Bundle, Distance, find_bundle, read_bundle
 from models.checkpoint import WEIGHTS, Checkpoint, load_model, read_checkpoint
 from models.config import ModelConfig
-from models.errors import ConfigError
 from models.files import sha256_of
 from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
 from models.ijepa import IJEPA
@@ -76,7 +75,14 @@ def of_bundle(bundle: Bundle) -> Network:
 def of_model(model: IJEPA, distance: Distance, sha256: str) -> Network:
     """What torch says of a network, on the CPU. `sha256` is of its weights."""
     names = ["tokens", *poolings_of(model.config.encoder)]
-    encode, context, predictor = (_numpy(graph(model.eval())) for graph in (EncoderGraph, ContextGraph, PredictorGraph))
+    encode = _numpy(EncoderGraph(model.eval()))
+    predict = None
+    if model.predicts:
+        context, predictor = _numpy(ContextGraph(model)), _numpy(PredictorGraph(model))
+
+        def predict(pixels: Array, ids: Array, targets: Array) -> Array:
+            return predictor(*context(pixels, ids), ids, targets)[0]
+
     return Network(
         f"{sha256} {model.config.model_dump_json()}",
         sha256,
@@ -84,20 +90,15 @@ def of_model(model: IJEPA, distance: Distance, sha256: str) -> Network:
         model.config,
         distance,
         lambda pixels: dict(zip(names, encode(pixels), strict=True)),
-        lambda pixels, ids, targets: predictor(*context(pixels, ids), ids, targets)[0],
+        predict,
     )
 
 
 def untrained(network: Network, seed: int = 0) -> Network:
-    """The same network as it is before its first step: the floor that training has to leave.
-
-    Raises:
-        ConfigError: the network has no predictor, so it is none that training starts from.
-    """
-    if network.config.predictor is None:
-        raise ConfigError("this network has no predictor; probes need one to make the untrained network beside it")
+    """The same network as it is before its first step: the floor that training has to leave."""
     torch.manual_seed(seed)
-    return of_model(IJEPA(network.config), network.distance, f"untrained {seed}")
+    absent = () if network.predict else ("context_encoder", "predictor")
+    return of_model(IJEPA(network.config, absent), network.distance, f"untrained {seed}")
 
 
 def distance_of(checkpoint: Checkpoint) -> Distance:

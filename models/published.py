@@ -1,0 +1,42 @@
+"""The I-JEPA weights that others published, under every name they go by: what they saw, and what one may do with them."""
+
+from typing import NamedTuple
+
+NON_COMMERCIAL = "CC-BY-NC-4.0"
+
+
+class Published(NamedTuple):
+    """One network. `names` are Meta's file without its ending, the Hugging Face ids of its conversion, timm's name."""
+
+    trained_on: str
+    licence: str
+    names: tuple[str, ...]
+
+
+PUBLISHED = (
+    Published(
+        "ImageNet-1k for 300 epochs",
+        NON_COMMERCIAL,
+        ("IN1K-vit.h.14-300e", "facebook/ijepa_vith14_1k", "timm:vit_huge_patch14_gap_224.in1k_ijepa"),
+    ),
+    Published(
+        "ImageNet-1k for 300 epochs, at 448 pixels",
+        NON_COMMERCIAL,
+        ("IN1K-vit.h.16-448px-300e", "facebook/ijepa_vith16_1k", "timm:vit_huge_patch16_gap_448.in1k_ijepa"),
+    ),
+    Published(
+        "ImageNet-22k for 66 epochs",
+        NON_COMMERCIAL,
+        ("IN22K-vit.h.14-900e", "facebook/ijepa_vith14_22k", "timm:vit_huge_patch14_gap_224.in22k_ijepa"),
+    ),
+    Published(
+        "ImageNet-22k for 44 epochs",
+        NON_COMMERCIAL,
+        ("IN22K-vit.g.16-600e", "facebook/ijepa_vitg16_22k", "timm:vit_giant_patch16_gap_224.in22k_ijepa"),
+    ),
+)
+
+
+def find_published(name: str) -> Published | None:
+    """The network that a name belongs to."""
+    return next((each for each in PUBLISHED if name in each.names), None)
