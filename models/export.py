@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx
 from safetensors.numpy import save_file
 
 from models.bundle import (
@@ -20,7 +19,7 @@ from models.bundle import (
 from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
 from models.errors import ConfigError, ExportError
 from models.files import sha256_of, whole_folder
-from models.graphs import graphs_of, poolings_of, round_weights, store_as_float16, trace
+from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
 from models.parity import Reference
 from models.results import Results
 from models.session import Session
@@ -67,7 +66,8 @@ def export_bundle(
             graph = trace(model, name)
             if weights == "float16":
                 store_as_float16(graph)
-            onnx.save(graph, folder / name)
+            save_graph(graph, folder / name)
+            del graph
         reference = Reference(model)
         for name in graphs_of(model):
             parity[name] = reference.parity(name, Session(folder / name))

@@ -4,22 +4,25 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jaxtyping
 import numpy as np
-import onnx
+import onnx_ir as ir
 import torch
 from jaxtyping import Float, Int64, UInt8
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from models.bundle import CONTEXT, ENCODER, PREDICTOR
 from models.config import EncoderConfig
 from models.encoder import normalise
 from models.ijepa import IJEPA
+from models.progress import progress
 
 OPSET = 20
+INLINE = 256 * 2**20
+"""Bytes of weights that a graph's own file may hold (a file of more than 2 GB cannot be one)."""
 
 
 class EncoderGraph(nn.Module):
@@ -79,7 +82,7 @@ def graphs_of(model: IJEPA) -> tuple[str, ...]:
     return (ENCODER, CONTEXT, PREDICTOR) if model.predicts else (ENCODER,)
 
 
-def trace(model: IJEPA, name: str) -> onnx.ModelProto:
+def trace(model: IJEPA, name: str) -> ir.Model:
     """One graph, traced with every dynamic axis at least 2 (the exporter would freeze an axis of 1), without its stack traces."""
     batch, kept, block = (torch.export.Dim(letter, min=1) for letter in ("B", "K", "T"))
     config = model.config.encoder
@@ -111,23 +114,46 @@ def trace(model: IJEPA, name: str) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return without_traces(program.model_proto)
+    return without_traces(program.model)
 
 
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_traces(model: ir.Model) -> ir.Model:
     """Without what the exporter notes of where each node came from: it is most of a small graph, and names files of this machine."""
-    for part in (
-        model,
-        model.graph,
-        *model.graph.node,
-        *model.graph.initializer,
-        *model.graph.input,
-        *model.graph.output,
-    ):
-        for field in ("metadata_props", "doc_string"):
-            part.ClearField(field)
-    model.graph.ClearField("value_info")
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    ends = {*model.graph.inputs, *model.graph.outputs}
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if value not in ends:  # the shapes between nodes, which a runtime finds again
+                value.shape, value.type = None, None
+    for value in (*ends, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+        value.doc_string = None
     return model
+
+
+def save_graph(model: ir.Model, path: Path) -> None:
+    """Write a graph; one with more than `INLINE` bytes of weights keeps them in a file beside it, from which they can be mapped."""
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    if size <= INLINE:
+        ir.save(model, path)
+        return
+    with progress(len(model.graph.initializers), f"writing {path.name}", "tensors") as bar:
+
+        def advance(*_: object) -> None:
+            bar.update()
+
+        ir.save(
+            model,
+            path,
+            external_data=f"{path.name}.data",
+            size_threshold_bytes=1024,
+            alignment=4096,
+            callback=advance,
+        )
 
 
 @contextmanager
@@ -157,17 +183,21 @@ def round_weights(model: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def store_as_float16(model: onnx.ModelProto) -> None:
+def store_as_float16(model: ir.Model) -> None:
     """Hold as float16, with a cast behind, every large float32 constant that loses nothing by it."""
     graph = model.graph
-    casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < 1024 or not np.array_equal(values.astype(np.float16), values):
+    for name, value in list(graph.initializers.items()):
+        stored = value.const_value
+        if stored is None or stored.dtype != ir.DataType.FLOAT or stored.size < 1024:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.float16"))
-        casts.append(helper.make_node("Cast", [f"{name}.float16"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+        halves = stored.numpy().astype(np.float16)
+        if not np.array_equal(halves, stored.numpy()):
+            continue
+        held = ir.Value(name=f"{name}.float16", const_value=ir.tensor(halves, name=f"{name}.float16"))
+        held.shape, held.type = value.shape, ir.TensorType(ir.DataType.FLOAT16)
+        cast = ir.node("Cast", [held], attributes={"to": ir.DataType.FLOAT})
+        graph.insert_before(graph[0], cast)
+        del graph.initializers[name]
+        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+        cast.outputs[0].name = name
+        graph.register_initializer(held)
