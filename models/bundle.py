@@ -4,6 +4,7 @@ manifest.json           what the network is, where it comes from, how exact it i
 encoder.onnx            pixels -> tokens and poolings            (the target encoder)
 context.onnx            pixels, context_ids -> context_tokens    (the context encoder)
 predictor.onnx          context_tokens, context_ids, target_ids -> predicted
+*.float16.onnx, *.int8.onnx   the same in another precision, where exported; *.data: weights of a large graph
 canonical.safetensors   one picture and what comes out for it
 MODEL_CARD.md
 training_log.csv        the log of the run that made the weights, where there is one
@@ -64,6 +65,30 @@ class Parity(Frozen):
     allowed: float
 
 
+class Accuracy(Frozen):
+    """Mean-centred cosines between a graph's features in another precision and in float32."""
+
+    first_percentile: float
+    mean: float
+
+
+class Variant(Frozen):
+    """A bundle in another precision: how close each of its graphs is to float32, and on what that was measured.
+
+    `probe_difference` is in points of linear accuracy against float32, by pooling, where there is one.
+    """
+
+    accuracy: dict[str, Accuracy]
+    pictures: int
+    measured_on: str
+    probe_difference: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def worst(self) -> float:
+        """The lowest first percentile of its graphs."""
+        return min(accuracy.first_percentile for accuracy in self.accuracy.values())
+
+
 class File(Frozen):
     """One file of the bundle."""
 
@@ -85,7 +110,7 @@ class Manifest(Frozen):
     target_normalisation: dict[str, Any]
     stored_weights: Literal["float32", "float16"]
     parity: dict[str, Parity]
-    variants: dict[str, Any] = Field(default_factory=dict)
+    variants: dict[str, Variant] = Field(default_factory=dict)
     accuracy_floor: float = 0.9995
     tolerance: dict[str, float]
     probes: dict[str, Any] = Field(default_factory=dict)
@@ -110,9 +135,9 @@ class Bundle(NamedTuple):
     manifest: Manifest
     sha256: str
 
-    def path(self, name: str) -> Path:
-        """The path of one of its files."""
-        return self.folder / name
+    def path(self, name: str, precision: str = "float32") -> Path:
+        """The path of one of its files, or of a graph in another precision."""
+        return self.folder / variant_file(name, precision)
 
     def canonical(self) -> dict[str, np.ndarray]:
         """The canonical picture (`pixels`), its `tokens` and poolings, and one region's prediction."""
@@ -126,6 +151,11 @@ class Bundle(NamedTuple):
         if missing := wanted - tensors.keys():
             raise BundleError(f"{self.path(CANONICAL)} lacks {', '.join(sorted(missing))}")
         return tensors
+
+
+def variant_file(name: str, precision: str) -> str:
+    """The name of a graph's file: `encoder.onnx`, `encoder.int8.onnx`."""
+    return name if precision == "float32" else f"{name.removesuffix('.onnx')}.{precision}.onnx"
 
 
 def zoo() -> list[str]:

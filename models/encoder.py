@@ -105,13 +105,20 @@ def normalise(pixels: UInt8[Tensor, "B H W C"], recipe: PixelRecipe) -> Float32[
     return ((pixels.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)
 
 
-def sincos_positions(grid: tuple[int, int], width: int) -> Float32[np.ndarray, "N d"]:
+def sincos_positions(
+    grid: tuple[int, int], width: int, trained: tuple[int, int] | None = None
+) -> Float32[np.ndarray, "N d"]:
     """The fixed two-dimensional table of the published model: the first half of the width tells the column, the second the row.
 
     Each half is sines then cosines of the integer coordinate times 10000^(-k / (width / 4)), in float64 before the last cast.
+    For a network that was trained on another grid, coordinates are where the patches' centres lie on that one.
     """
     omega = 10000.0 ** (-np.arange(width // 4) / (width / 4))
-    rows, columns = np.indices(grid).reshape(2, -1, 1)
+    axes = np.indices(grid).reshape(2, -1, 1).astype(np.float64)
+    if trained:
+        scale = np.array(trained).reshape(2, 1, 1) / np.array(grid).reshape(2, 1, 1)
+        axes = (axes + 0.5) * scale - 0.5
+    rows, columns = axes
     parts = [f(axis * omega) for axis in (columns, rows) for f in (np.sin, np.cos)]
     return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -1,6 +1,7 @@
 """Checkpoint to bundle: three graphs with normalisation and poolings inside, and the proof that they give torch's numbers."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
 from models.errors import ConfigError, ExportError
 from models.files import sha256_of, whole_folder
 from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
-from models.parity import Reference
+from models.parity import Reference, canonical_tolerance
+from models.precisions import Pictures, Precision, add_precision
 from models.results import Results
 from models.session import Session
 
@@ -38,12 +40,15 @@ def export_bundle(
     weights: Weights = "float32",
     card: str | None = None,
     measured: Results | None = None,
+    precisions: Sequence[Precision] = (),
+    pictures: Pictures | None = None,
 ) -> Manifest:
     """Write a bundle, whole or not at all.
 
     With `weights="float16"` large matrices are rounded to float16 first; the graphs store them so, cast them at load and
     compute in float32, and parity is against the rounded network. A network without context encoder or predictor gives
-    `encoder.onnx` alone. `licence` is the checkpoint's own where none is given.
+    `encoder.onnx` alone. `licence` is the checkpoint's own where none is given. `precisions` lie beside, quantised with and
+    measured on `pictures`.
 
     Raises:
         CheckpointError: tensors that do not fit the network.
@@ -62,17 +67,28 @@ def export_bundle(
         round_weights(model)
     with whole_folder(out) as folder:
         parity = {}
-        for name in graphs_of(model):
-            graph = trace(model, name)
-            if weights == "float16":
-                store_as_float16(graph)
-            save_graph(graph, folder / name)
-            del graph
+        graphs = graphs_of(model)
+        for name in graphs:
+            save_graph(trace(model, name), folder / name)
         reference = Reference(model)
-        for name in graphs_of(model):
+        canonical = reference.canonical()
+        save_file(canonical, folder / CANONICAL)
+        variants, tolerance = {}, dict(TOLERANCE)
+        for precision in precisions:
+            assert pictures is not None, "a precision is measured on pictures"
+            variant = add_precision(folder, precision, graphs, checkpoint.config.encoder.grid, pictures)
+            difference = measured.difference(precision) if measured else {}
+            variants[precision] = variant.model_copy(update={"probe_difference": difference})
+            tolerance[precision] = canonical_tolerance(folder, precision, graphs, canonical)
+        for name in graphs:
+            if weights == "float16":
+                store_as_float16(folder / name)
             parity[name] = reference.parity(name, Session(folder / name))
-        save_file(reference.canonical(), folder / CANONICAL)
         description = _describe(checkpoint, checkpoint_sha256, bundle_id, licence, weights, parity, measured)
+        description |= {
+            "tolerance": tolerance,
+            "variants": {name: value.model_dump() for name, value in variants.items()},
+        }
         (folder / CARD).write_text(model_card(description, measured, card))
         run_log = checkpoint.folder.parent / RUN_LOG
         if run_log.is_file():
@@ -108,10 +124,19 @@ def model_card(manifest: dict[str, Any], measured: Results | None, text: str | N
     )
     parity = ", ".join(f"{name} {value['max_difference']:.1e}" for name, value in manifest["parity"].items())
     allowed = max(value["allowed"] for value in manifest["parity"].values())
+    others = "".join(
+        f"In {name}, {variant['pictures']:,} pictures of {variant['measured_on']}: mean-centred cosine to float32, first "
+        "percentile and mean, "
+        + "; ".join(
+            f"{graph} {x['first_percentile']:.5f} and {x['mean']:.5f}" for graph, x in variant["accuracy"].items()
+        )
+        + ".\n"
+        for name, variant in manifest["variants"].items()
+    )
     probes = measured.markdown() if measured else "No probe was run (`ijepa probe`).\n"
     return (
         f"{text.rstrip()}\n\n## What was measured\n\n{probes}\n"
-        f"Largest difference between ONNX Runtime and torch, float32: {parity} (at most {allowed:.1e} is allowed).\n"
+        f"Largest difference between ONNX Runtime and torch, float32: {parity} (at most {allowed:.1e} is allowed).\n{others}"
     )
 
 
@@ -153,6 +178,5 @@ def _describe(
         "target_normalisation": {"name": "layer_norm", "eps": 1e-5},
         "stored_weights": weights,
         "parity": {name: value.model_dump() for name, value in parity.items()},
-        "tolerance": TOLERANCE,
         "probes": measured.model_dump(mode="json") if measured else {},
     }

@@ -183,8 +183,9 @@ def round_weights(model: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def store_as_float16(model: ir.Model) -> None:
-    """Hold as float16, with a cast behind, every large float32 constant that loses nothing by it."""
+def store_as_float16(path: Path) -> None:
+    """Hold as float16, with a cast behind, every large float32 constant of a written graph that loses nothing by it."""
+    model = ir.load(path)
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         stored = value.const_value
@@ -201,3 +202,4 @@ def store_as_float16(model: ir.Model) -> None:
         ir.convenience.replace_all_uses_with(value, cast.outputs[0])
         cast.outputs[0].name = name
         graph.register_initializer(held)
+    save_graph(model, path)

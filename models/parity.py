@@ -1,10 +1,13 @@
 """The proof that a graph gives torch's numbers, and the canonical picture by which a server proves it again."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from models.bundle import CONTEXT, ENCODER, PREDICTOR, Parity
+from models.bundle import CONTEXT, ENCODER, PREDICTOR, Parity, variant_file
 from models.errors import ExportError
 from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
 from models.ijepa import IJEPA
@@ -91,6 +94,18 @@ class Reference:
                 "predicted": self.outputs(PREDICTOR, *one)[0][0],
             }
         return canonical
+
+
+def canonical_tolerance(folder: Path, precision: str, graphs: Sequence[str], canonical: dict[str, np.ndarray]) -> float:
+    """Twice what a precision's numbers for the canonical picture differ by here, over max(1, RMS): other machines round otherwise."""
+    one = {name: canonical[name][None] for name in ("pixels", "context_ids", "target_ids") if name in canonical}
+    outputs: dict[str, np.ndarray] = {}
+    for name in graphs:
+        session = Session(folder / variant_file(name, precision))
+        inputs = {key: (one | outputs)[key] for key in session.inputs}
+        outputs |= dict(zip(session.outputs, session.run(session.outputs, **inputs), strict=True))
+    worst = max(float(np.abs(outputs[name][0] - canonical[name]).max()) for name in outputs if name in canonical)
+    return 2 * worst / max(1.0, float(np.sqrt(np.mean(np.square(canonical["tokens"])))))
 
 
 def canonical_picture(height: int, width: int, channels: int) -> UInt8[np.ndarray, "H W C"]:

@@ -47,6 +47,15 @@ class Results(Frozen):
     rows: tuple[ScoreRow, ...] = ()
     swap: tuple[SwapRow, ...] = ()
 
+    def difference(self, precision: str) -> dict[str, float]:
+        """Points of linear accuracy that a precision gains or loses against float32, by pooling, where both were measured."""
+        linear = {row.features: 100 * row.accuracy for row in self.rows if row.probe == "linear"}
+        before, trained = f"trained in {precision}, ", "trained, "
+        pairs = {name.removeprefix(before): value for name, value in linear.items() if name.startswith(before)}
+        return {
+            name: round(value - linear[trained + name], 2) for name, value in pairs.items() if trained + name in linear
+        }
+
     def markdown(self) -> str:
         """A sentence that says on what, and the tables."""
         parts = [f"Of the {self.network}, on {self.data}.", *self._scores(), *self._swapped()]

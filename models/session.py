@@ -35,7 +35,9 @@ class Session:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if path.with_name(f"{path.name}.data").exists():  # stay mapped from the file: repacked weights would be a copy in memory
+        if path.with_name(
+            f"{path.name}.data"
+        ).exists():  # stay mapped from the file: repacked weights would be a copy in memory
             options.add_session_config_entry("session.disable_prepacking", "1")
         settings = {"use_tf32": "0"} if provider == CUDA else {}
         try:

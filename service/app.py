@@ -79,7 +79,7 @@ def open_engines(settings: Settings, telemetry: Telemetry) -> dict[str, Engine]:
         bundle: Bundle = read_bundle(find_bundle(name))
         if bundle.manifest.id in engines:
             raise ConfigError(f"two bundles have the id {bundle.manifest.id!r}; export one of them under another")
-        runtime = open_runtime(settings.runtime, bundle, settings.threads)
+        runtime = open_runtime(settings.runtime, bundle, settings.threads, settings.precision)
         engines[bundle.manifest.id] = Engine(bundle, runtime, settings, device, telemetry.batch)
     return engines
 

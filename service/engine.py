@@ -186,7 +186,7 @@ class Engine:
         for name, values in outputs.items():
             expected = canonical[name]
             rms = float(np.sqrt(np.mean(np.square(canonical["tokens"]))))
-            allowed = self.manifest.tolerance["float32"] * max(1.0, rms)
+            allowed = self.manifest.tolerance[self.runtime.precision] * max(1.0, rms)
             worst = float(np.abs(values[0] - expected).max())
             if not worst <= allowed and self.runtime.name != "fake":
                 raise BundleError(

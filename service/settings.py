@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     bundle: Annotated[tuple[str, ...], NoDecode] = ()
     runtime: str = "auto"
-    precision: Literal["auto", "float32"] = "auto"
+    precision: Literal["auto", "float32", "float16", "int8"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
     max_batch: Positive = 32
     max_image_bytes: Positive = 20_000_000

@@ -53,7 +53,8 @@ def as_description(engine: Engine, settings: Settings) -> dict[str, Any]:
         "parity": {name: parity.model_dump() for name, parity in manifest.parity.items()},
         "probes": manifest.probes,
         "stored_weights": manifest.stored_weights,
-        "precision": "float32",
+        "precision": engine.runtime.precision,
+        "variants": {name: variant.model_dump() for name, variant in manifest.variants.items()},
         "runtime": engine.runtime.name,
         "images_per_second": round(engine.images_per_second, 1),
         "limits": {

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fit", choices=("crop", "squash"), help="centre crop, or the whole picture squashed (the model's own: crop)"
     )
     parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
-    parser.add_argument("--precision", help="auto or float32 (auto)")
+    parser.add_argument("--precision", help="auto, float32, or another that the bundle has (auto)")
     parser.add_argument("--overwrite", action="store_true", help="start anew, deleting the job that is in DIR")
 
 
@@ -51,7 +51,11 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"a job uses one bundle; these are {len(names)}: {', '.join(names) or 'none is installed'}")
     bundle = read_bundle(find_bundle(names[0]))
     engine = Engine(
-        bundle, open_runtime(settings.runtime, bundle, settings.threads), settings, Device(), lambda *_: None
+        bundle,
+        open_runtime(settings.runtime, bundle, settings.threads, settings.precision),
+        settings,
+        Device(),
+        lambda *_: None,
     )
     engine.check()
     options = EmbedOptions(args.output, args.pooling, dtype=args.dtype, fit=args.fit)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8000)")
     parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
-    parser.add_argument("--precision", help="auto or float32 (auto)")
+    parser.add_argument("--precision", help="auto, float32, or another that the bundle has (auto)")
 
 
 def run(args: argparse.Namespace) -> None:

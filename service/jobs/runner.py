@@ -165,7 +165,7 @@ def describe(sources: Sequence[str], engine: Engine, options: EmbedOptions) -> d
         "pooling": options.pooling if options.output == "pooled" else "none",
         "fit": options.fit or engine.manifest.model.pixels.fit,
         "runtime": engine.runtime.name,
-        "precision": "float32",
+        "precision": engine.runtime.precision,
     }
     return {
         "format": FORMAT,

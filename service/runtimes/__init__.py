@@ -14,9 +14,10 @@ from service.runtimes.onnxruntime import OnnxRuntime, available_providers
 
 @runtime_checkable
 class Runtime(Protocol):
-    """A bundle ready to compute. `name` is what `/v1/models` and job metadata say."""
+    """A bundle ready to compute. `name` and `precision` are what `/v1/models` and job metadata say."""
 
     name: str
+    precision: str
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """`tokens` [B, N, D] and poolings [B, D'] by name."""
@@ -38,21 +39,43 @@ class Runtime(Protocol):
         ...
 
 
-RUNTIMES: dict[str, Callable[[Bundle, int], Runtime]] = {
-    "cpu": lambda bundle, threads: OnnxRuntime(bundle, "CPUExecutionProvider", threads),
-    "gpu": lambda bundle, threads: OnnxRuntime(bundle, "CUDAExecutionProvider", threads),
-    "fake": lambda bundle, _: FakeRuntime(bundle),
+RUNTIMES: dict[str, Callable[[Bundle, str, int], Runtime]] = {
+    "cpu": lambda bundle, precision, threads: OnnxRuntime(bundle, "CPUExecutionProvider", precision, threads),
+    "gpu": lambda bundle, precision, threads: OnnxRuntime(bundle, "CUDAExecutionProvider", precision, threads),
+    "fake": lambda bundle, *_: FakeRuntime(bundle),
 }
+FASTER = {"cpu": "int8", "gpu": "float16"}
+"""The precision that a runtime computes faster than float32."""
 
 
-def open_runtime(name: str, bundle: Bundle, threads: int = 0) -> Runtime:
-    """A runtime by name. `auto` is `gpu` where ONNX Runtime has CUDA, else `cpu`.
+def open_runtime(name: str, bundle: Bundle, threads: int = 0, precision: str = "auto") -> Runtime:
+    """A runtime by name. `auto` is `gpu` where ONNX Runtime has CUDA, else `cpu`; see `pick_precision` for the other one.
 
     Raises:
-        ConfigError: an unknown name, or a runtime that this machine does not have. There is no silent fallback.
+        ConfigError: an unknown name, a runtime that this machine does not have, or a precision that the bundle does not. There
+            is no silent fallback.
     """
     if name == "auto":
         name = "gpu" if "CUDAExecutionProvider" in available_providers() else "cpu"
     if name not in RUNTIMES:
         raise ConfigError(f"runtime {name!r} is unknown; the runtimes are auto, {', '.join(RUNTIMES)}")
-    return RUNTIMES[name](bundle, threads)
+    return RUNTIMES[name](bundle, pick_precision(name, bundle, precision), threads)
+
+
+def pick_precision(runtime: str, bundle: Bundle, precision: str) -> str:
+    """`auto` is the faster precision where the bundle has it and it is accurate enough (`accuracy_floor`), else float32.
+
+    Raises:
+        ConfigError: a precision that the bundle does not have.
+    """
+    manifest = bundle.manifest
+    if precision == "auto":
+        faster = FASTER.get(runtime, "float32")
+        variant = manifest.variants.get(faster)
+        return faster if variant and variant.worst >= manifest.accuracy_floor else "float32"
+    if precision != "float32" and precision not in manifest.variants:
+        raise ConfigError(
+            f"bundle {manifest.id} has no precision {precision!r}; it has {', '.join(['float32', *manifest.variants])} "
+            "(more are made by ijepa export --precision)"
+        )
+    return precision

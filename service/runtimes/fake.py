@@ -15,7 +15,7 @@ class FakeRuntime:
     """See `Runtime`. A token is the mean of its patch's pixels, spread over the width by a fixed wave."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.name = "fake"
+        self.name, self.precision = "fake", "float32"
         self._config, self._poolings = bundle.manifest.model.encoder, bundle.manifest.poolings
         self._wave = np.cos(np.arange(self._config.width, dtype=np.float32))
 

@@ -13,12 +13,13 @@ from models.session import Session
 class OnnxRuntime:
     """See `Runtime`."""
 
-    def __init__(self, bundle: Bundle, provider: str, threads: int) -> None:
+    def __init__(self, bundle: Bundle, provider: str, precision: str, threads: int) -> None:
         self.name = f"onnxruntime {ort.__version__} {provider.removesuffix('ExecutionProvider')}"
-        self._encoder = Session(bundle.path(ENCODER), provider, threads)
+        self.precision = precision
+        self._encoder = Session(bundle.path(ENCODER, precision), provider, threads)
         if bundle.manifest.predicts:
-            self._context = Session(bundle.path(CONTEXT), provider, threads)
-            self._predictor = Session(bundle.path(PREDICTOR), provider, threads)
+            self._context = Session(bundle.path(CONTEXT, precision), provider, threads)
+            self._predictor = Session(bundle.path(PREDICTOR, precision), provider, threads)
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Runtime.encode`."""

@@ -8,11 +8,16 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from models.checkpoint import read_checkpoint
 from models.errors import ConfigError
 from models.export import export_bundle
 from models.formats import FORMATS, export_format
+from models.precisions import FOR_ACCURACY, FOR_RANGES, MAKERS, Pictures
+from models.preprocess import PixelRecipe, to_pixels
 from models.results import read_results
+from training.data import open_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="float16 halves the files: matrices are rounded, stored so, and computed with in float32",
     )
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=tuple(MAKERS),
+        help="write this precision beside float32, and how close it is; may be repeated",
+    )
+    parser.add_argument("--calibration", metavar="URI", help="pictures to quantise with and to measure a precision on")
     parser.add_argument(
         "--card",
         metavar="FILE",
@@ -55,17 +67,39 @@ def run(args: argparse.Namespace) -> None:
     bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", bundle_id):
         raise ConfigError(f"{bundle_id!r} is no id; use small letters, digits, dots, dashes and underscores")
+    precisions = tuple(dict.fromkeys(args.precision or ()))
+    if bool(precisions) != bool(args.calibration):
+        raise ConfigError(
+            "--precision and --calibration URI go together: a precision is made for and measured on pictures"
+        )
+    checkpoint = read_checkpoint(args.checkpoint)
     manifest = export_bundle(
-        read_checkpoint(args.checkpoint),
+        checkpoint,
         args.out,
         bundle_id=bundle_id,
         licence=args.licence,
         weights=args.store,
         card=args.card.read_text() if args.card else None,
         measured=read_results(args.probes) if args.probes else None,
+        precisions=precisions,
+        pictures=calibration_pictures(args.calibration, checkpoint.config.pixels) if precisions else None,
     )
     for name, parity in manifest.parity.items():
         print(
             f"{name}: off torch by at most {parity.max_difference:.1e}, allowed {parity.allowed:.1e}", file=sys.stderr
         )
+    for name, variant in manifest.variants.items():
+        offered = "offered" if variant.worst >= manifest.accuracy_floor else "not offered"
+        print(
+            f"{name}: mean-centred cosine to float32 at least {variant.worst:.5f} for 99 % of pictures; {offered} by "
+            f"--precision auto (floor {manifest.accuracy_floor})",
+            file=sys.stderr,
+        )
     print(args.out)
+
+
+def calibration_pictures(uri: str, recipe: PixelRecipe) -> Pictures:
+    """As many pictures as a precision needs, drawn from all over a source."""
+    source = open_source(uri)
+    order = np.random.default_rng(0).permutation(len(source))[: FOR_RANGES + FOR_ACCURACY]
+    return Pictures(np.stack([to_pixels(source.open(int(i)), recipe) for i in order]), source.description)

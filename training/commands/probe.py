@@ -16,7 +16,7 @@ from training.data import Source, open_source
 from training.probes import PROBES
 from training.probes.cache import Cache, user_cache
 from training.probes.measure import measure
-from training.probes.networks import Network, open_network, untrained
+from training.probes.networks import Network, open_network, other_precisions, untrained
 from training.probes.swap import swapped_blocks
 
 SWAP = "swap"
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     if probes:
         train, test = open_parts(args.data)
         data = f"{test.description}; classifiers fitted on {train.description}"
-        rows = tuple(measure(network, probes, (train, test), cache))
+        rows = tuple(measure(network, probes, (train, test), cache, other_precisions(args.model)))
     else:
         test = open_source(uris_of(args.data)[-1])
         data = test.description

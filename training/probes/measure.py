@@ -1,6 +1,6 @@
 """All kinds of features by all probes that are asked for: the rows of the table of results."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache as memoised
 from functools import partial
 from typing import Any
@@ -18,8 +18,12 @@ from training.probes.networks import Network, untrained
 Parts = tuple[Source, Source]
 
 
-def measure(network: Network, probes: list[Probe], parts: Parts, cache: Cache) -> Iterator[ScoreRow]:
-    """Chance, then a row for each kind of features and each probe: the floors first, the network last.
+def measure(
+    network: Network, probes: list[Probe], parts: Parts, cache: Cache, others: Mapping[str, Network]
+) -> Iterator[ScoreRow]:
+    """Chance, then a row for each kind of features and each probe: the floors first, the network last, then in `others`.
+
+    `others` are the same network in other precisions, by their names.
 
     Raises:
         DataError: fewer than two classes.
@@ -33,6 +37,7 @@ def measure(network: Network, probes: list[Probe], parts: Parts, cache: Cache) -
         *floors(parts, network.config.pixels),
         *of_network("untrained", untrained(network), parts, cache),
         *of_network("trained", network, parts, cache),
+        *(row for name, other in others.items() for row in of_network(f"trained in {name}", other, parts, cache)),
     ]
     with progress(len(kinds) * len(probes), "probing", "scores") as bar:
         for features in kinds:

@@ -38,16 +38,29 @@ class Network(NamedTuple):
 
 def open_network(model: str) -> Network:
     """A bundle's folder or name, or a checkpoint."""
-    if any((folder / MANIFEST).is_file() for folder in (Path(model), ZOO / model)):
+    if is_bundle(model):
         return of_bundle(read_bundle(find_bundle(model)))
     checkpoint = read_checkpoint(Path(model))
     sha256 = sha256_of(checkpoint.folder / WEIGHTS)
     return of_model(load_model(checkpoint), distance_of(checkpoint), sha256)
 
 
-def of_bundle(bundle: Bundle) -> Network:
+def is_bundle(model: str) -> bool:
+    """Whether a name or path is of a bundle."""
+    return any((folder / MANIFEST).is_file() for folder in (Path(model), ZOO / model))
+
+
+def other_precisions(model: str) -> dict[str, Network]:
+    """The same network in every other precision that its bundle has."""
+    if not is_bundle(model):
+        return {}
+    bundle = read_bundle(find_bundle(model))
+    return {precision: of_bundle(bundle, precision) for precision in bundle.manifest.variants}
+
+
+def of_bundle(bundle: Bundle, precision: str = "float32") -> Network:
     """What a server with this bundle computes."""
-    manifest, encoder = bundle.manifest, Session(bundle.path(ENCODER))
+    manifest, encoder = bundle.manifest, Session(bundle.path(ENCODER, precision))
     names = ["tokens", *manifest.poolings]
 
     def encode(pixels: Array) -> dict[str, Array]:
@@ -55,14 +68,14 @@ def of_bundle(bundle: Bundle) -> Network:
 
     predict = None
     if manifest.predicts:
-        context, predictor = Session(bundle.path(CONTEXT)), Session(bundle.path(PREDICTOR))
+        context, predictor = (Session(bundle.path(name, precision)) for name in (CONTEXT, PREDICTOR))
 
         def predict(pixels: Array, ids: Array, targets: Array) -> Array:
             (tokens,) = context.run(["context_tokens"], pixels=pixels, context_ids=ids)
             return predictor.run(["predicted"], context_tokens=tokens, context_ids=ids, target_ids=targets)[0]
 
     return Network(
-        bundle.sha256,
+        f"{bundle.sha256} {precision}",
         manifest.source.checkpoint_sha256,
         f"exported bundle, weights stored as {manifest.stored_weights}",
         manifest.model,
