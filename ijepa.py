@@ -34,6 +34,11 @@ VERBS = {
         "make a bundle of a checkpoint",
         "ijepa train debug --out /tmp/debug-run && ijepa export /tmp/debug-run --out /tmp/debug-bundle",
     ),
+    "calibrate": Verb(
+        "training.commands.calibrate",
+        "measure energies over pictures",
+        "ijepa calibrate fashion-mnist-nano --data docs/examples --out /tmp/calibrated",
+    ),
     "import": Verb(
         "training.commands.import_weights",
         "make a checkpoint of published weights",

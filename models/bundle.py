@@ -89,6 +89,16 @@ class Variant(Frozen):
         return min(accuracy.first_percentile for accuracy in self.accuracy.values())
 
 
+class Calibration(Frozen):
+    """Mean and standard deviation of the energy at each place of the grid, over pictures, each of `masks` draws."""
+
+    mean: list[list[float]]
+    std: list[list[float]]
+    masks: int
+    pictures: int
+    measured_on: str
+
+
 class File(Frozen):
     """One file of the bundle."""
 
@@ -114,7 +124,7 @@ class Manifest(Frozen):
     accuracy_floor: float = 0.9995
     tolerance: dict[str, float]
     probes: dict[str, Any] = Field(default_factory=dict)
-    calibration: dict[str, Any] | None = None
+    calibration: Calibration | None = None
     files: dict[str, File]
 
     @property
@@ -217,6 +227,18 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         raise BundleError(f"{path} is malformed at {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def refuse_to_replace(out: Path) -> None:
+    """A bundle may take the place of a bundle or of an empty folder, and of nothing else.
+
+    Raises:
+        BundleError: something else is there.
+    """
+    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
+        raise BundleError(f"{out} is not empty and holds no bundle; use another --out")
+    if out.exists() and not out.is_dir():
+        raise BundleError(f"{out} is a file; --out names a folder")
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> Manifest:

@@ -10,15 +10,15 @@ from safetensors.numpy import save_file
 from models.bundle import (
     CANONICAL,
     CARD,
-    MANIFEST,
     PREDICTOR,
     TRAINING_LOG,
     Manifest,
     Parity,
+    refuse_to_replace,
     write_manifest,
 )
 from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
-from models.errors import ConfigError, ExportError
+from models.errors import ConfigError
 from models.files import sha256_of, whole_folder
 from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
 from models.parity import Reference, canonical_tolerance
@@ -94,18 +94,6 @@ def export_bundle(
         if run_log.is_file():
             shutil.copyfile(run_log, folder / TRAINING_LOG)
         return write_manifest(folder, description)
-
-
-def refuse_to_replace(out: Path) -> None:
-    """A bundle may take the place of a bundle or of an empty folder, and of nothing else.
-
-    Raises:
-        ExportError: something else is there.
-    """
-    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
-        raise ExportError(f"{out} is not empty and holds no bundle; use another --out")
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"{out} is a file; --out names a folder")
 
 
 def model_card(manifest: dict[str, Any], measured: Results | None, text: str | None = None) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from jaxtyping import Float32, Int64, UInt8
 
+from models.bundle import CONTEXT, ENCODER, PREDICTOR, Bundle
 from models.errors import BundleError, ConfigError, RuntimeFailure
 
 Array = np.ndarray
@@ -60,3 +62,35 @@ class Session:
         except Exception as error:
             raise RuntimeFailure(f"ONNX Runtime could not compute {', '.join(outputs)}: {error}") from error
         return results
+
+
+class BundleSessions:
+    """All graphs of a bundle in one precision on one provider."""
+
+    def __init__(
+        self, bundle: Bundle, provider: str = "CPUExecutionProvider", precision: str = "float32", threads: int = 0
+    ) -> None:
+        self._encoder = Session(bundle.path(ENCODER, precision), provider, threads)
+        if bundle.manifest.predicts:
+            self._context = Session(bundle.path(CONTEXT, precision), provider, threads)
+            self._predictor = Session(bundle.path(PREDICTOR, precision), provider, threads)
+
+    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """`tokens` and poolings by name."""
+        return dict(zip(outputs, self._encoder.run(outputs, pixels=pixels), strict=True))
+
+    def encode_context(
+        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
+    ) -> Float32[np.ndarray, "B K D"]:
+        """Tokens of the kept patches; id -1 is padding."""
+        return self._context.run(["context_tokens"], pixels=pixels, context_ids=context_ids)[0]
+
+    def predict(
+        self,
+        context_tokens: Float32[np.ndarray, "B K D"],
+        context_ids: Int64[np.ndarray, "B K"],
+        target_ids: Int64[np.ndarray, "B T"],
+    ) -> Float32[np.ndarray, "B T D"]:
+        """One target block a row; id -1 is padding."""
+        inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
+        return self._predictor.run(["predicted"], **inputs)[0]

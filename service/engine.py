@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
 from models.bundle import Bundle
+from models.energy import layer_norm
 from models.errors import BundleError, RegionError
 from models.preprocess import Fit, to_pixels, view_of
 from models.regions import Frame, Region, box_of, context_without
@@ -294,9 +295,3 @@ def padded(rows: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, "R _"]:
     for row, ids in zip(table, rows, strict=True):
         row[: len(ids)] = ids
     return table
-
-
-def layer_norm(tokens: Float32[np.ndarray, "T D"], eps: float) -> Float32[np.ndarray, "T D"]:
-    """Each token with mean 0 and variance 1: the space in which predictions are made."""
-    centred = tokens - tokens.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + eps)

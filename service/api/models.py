@@ -52,6 +52,7 @@ def as_description(engine: Engine, settings: Settings) -> dict[str, Any]:
         "distance": manifest.distance.model_dump(),
         "parity": {name: parity.model_dump() for name, parity in manifest.parity.items()},
         "probes": manifest.probes,
+        "calibration": manifest.calibration.model_dump() if manifest.calibration else None,
         "stored_weights": manifest.stored_weights,
         "precision": engine.runtime.precision,
         "variants": {name: variant.model_dump() for name, variant in manifest.variants.items()},

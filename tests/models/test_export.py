@@ -98,13 +98,13 @@ def test_numbers_that_are_none_do_not_pass_for_parity(bundles):
 
 def test_a_bundle_takes_the_place_of_nothing_but_a_bundle(tmp_path):
     from models.checkpoint import read_checkpoint
-    from models.errors import ExportError
+    from models.errors import BundleError
     from models.export import export_bundle
 
     step = write_tiny_checkpoint(tmp_path / "run" / "step-00000001")
     checkpoint = read_checkpoint(step)
     for out in (step, step.parent, tmp_path):
-        with pytest.raises(ExportError, match="is not empty and holds no bundle"):
+        with pytest.raises(BundleError, match="is not empty and holds no bundle"):
             export_bundle(checkpoint, out, bundle_id="x")
     assert read_checkpoint(step).tensors.keys() == checkpoint.tensors.keys()
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from models.blocks import block_shapes
 from models.errors import ConfigError
 from training.config import MaskingConfig
 from training.masking import MASKINGS, make_masking
-from training.masking.geometry import block_shapes
 
 GRIDS = [(side, side) for side in range(4, 33)] + [(4, 9), (7, 12), (16, 5)]
 DRAWS = 2000

@@ -16,6 +16,7 @@ from models.export import export_bundle
 from models.formats import FORMATS, export_format
 from models.precisions import FOR_ACCURACY, FOR_RANGES, MAKERS, Pictures
 from models.preprocess import PixelRecipe, to_pixels
+from models.resize import resized
 from models.results import read_results
 from training.data import open_source
 
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "float16"),
         default="float32",
         help="float16 halves the files: matrices are rounded, stored so, and computed with in float32",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="PIXELS",
+        help="pictures of another size or shape than the network was trained on: 448, or 448x224 (height x width)",
     )
     parser.add_argument(
         "--precision",
@@ -60,8 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export and say how exact it is."""
+    checkpoint = read_checkpoint(args.checkpoint)
+    if args.size:
+        checkpoint = resized(checkpoint, read_size(args.size))
     if args.to != "bundle":
-        export_format(read_checkpoint(args.checkpoint), args.to, args.out, args.licence)
+        export_format(checkpoint, args.to, args.out, args.licence)
         print(args.out)
         return
     bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
@@ -72,7 +81,6 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(
             "--precision and --calibration URI go together: a precision is made for and measured on pictures"
         )
-    checkpoint = read_checkpoint(args.checkpoint)
     manifest = export_bundle(
         checkpoint,
         args.out,
@@ -96,6 +104,18 @@ def run(args: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     print(args.out)
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """`448`, or `448x224`.
+
+    Raises:
+        ConfigError: neither.
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise ConfigError(f"--size {text!r} is no size; give pixels, as in 448 or 448x224 (height x width)")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def calibration_pictures(uri: str, recipe: PixelRecipe) -> Pictures:

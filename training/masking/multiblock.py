@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from models.blocks import Shape, block_shapes, context_sides, ids_of, rectangles
 from models.errors import ConfigError
 from training.config import MaskingConfig
 from training.counted import Purpose, uniforms
 from training.masking.base import Masks
-from training.masking.geometry import Shape, block_shapes, context_sides, ids_of, rectangles
 
 TRIES = 2000
 """Draws an image may take. Settings that would need more than a few are refused when the strategy is made."""

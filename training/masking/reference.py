@@ -10,11 +10,11 @@ import math
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from models.blocks import Shape, ids_of, rectangles
 from models.errors import ConfigError
 from training.config import MaskingConfig
 from training.counted import Purpose, uniforms
 from training.masking.base import Masks
-from training.masking.geometry import Shape, ids_of, rectangles
 
 PATIENCE = 20
 """Positions of the context block that are tried before one target less is kept out of it."""

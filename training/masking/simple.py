@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Int64
 
+from models.blocks import block_shapes
 from models.errors import ConfigError
 from training.config import MaskingConfig
 from training.counted import Purpose, uniforms
 from training.masking.base import Masks
-from training.masking.geometry import block_shapes
 from training.masking.multiblock import MultiBlock
 
 

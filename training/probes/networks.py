@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.bundle import CONTEXT, ENCODER, MANIFEST, PREDICTOR, ZOO, Bundle, Distance, find_bundle, read_bundle
+from models.bundle import MANIFEST, ZOO, Bundle, Distance, find_bundle, read_bundle
 from models.checkpoint import WEIGHTS, Checkpoint, load_model, read_checkpoint
 from models.config import ModelConfig
 from models.files import sha256_of
 from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
 from models.ijepa import IJEPA
-from models.session import Session
+from models.session import BundleSessions
 
 Array = np.ndarray
 
@@ -60,19 +60,11 @@ def other_precisions(model: str) -> dict[str, Network]:
 
 def of_bundle(bundle: Bundle, precision: str = "float32") -> Network:
     """What a server with this bundle computes."""
-    manifest, encoder = bundle.manifest, Session(bundle.path(ENCODER, precision))
+    manifest, graphs = bundle.manifest, BundleSessions(bundle, precision=precision)
     names = ["tokens", *manifest.poolings]
 
-    def encode(pixels: Array) -> dict[str, Array]:
-        return dict(zip(names, encoder.run(names, pixels=pixels), strict=True))
-
-    predict = None
-    if manifest.predicts:
-        context, predictor = (Session(bundle.path(name, precision)) for name in (CONTEXT, PREDICTOR))
-
-        def predict(pixels: Array, ids: Array, targets: Array) -> Array:
-            (tokens,) = context.run(["context_tokens"], pixels=pixels, context_ids=ids)
-            return predictor.run(["predicted"], context_tokens=tokens, context_ids=ids, target_ids=targets)[0]
+    def predict(pixels: Array, ids: Array, targets: Array) -> Array:
+        return graphs.predict(graphs.encode_context(pixels, ids), ids, targets)
 
     return Network(
         f"{bundle.sha256} {precision}",
@@ -80,8 +72,8 @@ def of_bundle(bundle: Bundle, precision: str = "float32") -> Network:
         f"exported bundle, weights stored as {manifest.stored_weights}",
         manifest.model,
         manifest.distance,
-        encode,
-        predict,
+        lambda pixels: graphs.encode(pixels, names),
+        predict if manifest.predicts else None,
     )
 
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
+from models.blocks import block_shapes, rectangles
 from models.errors import ConfigError, DataError
 from models.preprocess import to_pixels
 from models.progress import progress
 from models.results import SwapRow
 from training.counted import Purpose, uniforms
 from training.data import Source
-from training.masking.geometry import block_shapes, rectangles
 from training.probes import wilson
 from training.probes.networks import Network
 

@@ -1,0 +1,137 @@
+"""Other precisions lie beside float32, are as close to it as the manifest says, and are picked only when close enough."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from models.errors import ConfigError
+from tests.golden.make import write_tiny_checkpoint
+
+
+def pictures(count, size=16):
+    """Blurred noise: smooth like pictures."""
+    from models.precisions import Pictures
+
+    noise = np.random.default_rng(4).integers(0, 256, (count, size // 4, size // 4, 3), dtype=np.uint8)
+    return Pictures(noise.repeat(4, axis=1).repeat(4, axis=2), "made-up pictures")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    from models.bundle import read_bundle
+    from models.checkpoint import read_checkpoint
+    from models.export import export_bundle
+
+    root = tmp_path_factory.mktemp("precisions")
+    checkpoint = read_checkpoint(write_tiny_checkpoint(root / "step"))
+    export_bundle(
+        checkpoint,
+        root / "bundle",
+        bundle_id="tiny",
+        weights="float16",
+        precisions=("float16", "int8"),
+        pictures=pictures(1512),
+    )
+    return read_bundle(root / "bundle")
+
+
+def test_every_graph_is_there_in_every_precision_and_measured(bundle):
+    for precision, variant in bundle.manifest.variants.items():
+        assert variant.accuracy.keys() == {"encoder.onnx", "context.onnx", "predictor.onnx"}
+        assert variant.pictures == 1000
+        for name, accuracy in variant.accuracy.items():
+            assert bundle.path(name, precision).is_file()
+            assert 0.9 < accuracy.first_percentile < accuracy.mean <= 1
+    assert bundle.manifest.variants["float16"].worst > 0.9999
+    assert "made-up pictures" in bundle.path("MODEL_CARD.md").read_text()
+
+
+def test_the_measured_accuracy_is_that_of_the_files(bundle):
+    """Worked out anew from the two graphs, on the pictures that ranges were not found with."""
+    from models.session import Session
+
+    pixels = pictures(1512).pixels[512:1512]
+    exact, int8 = (Session(bundle.path("encoder.onnx", p)).run(["mean"], pixels=pixels)[0] for p in ("float32", "int8"))
+    left, right = exact - exact.mean(0), int8 - exact.mean(0)
+    cosine = (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
+
+    accuracy = bundle.manifest.variants["int8"].accuracy["encoder.onnx"]
+    assert np.percentile(cosine, 1) == pytest.approx(accuracy.first_percentile, abs=2e-4)
+    assert cosine.mean() == pytest.approx(accuracy.mean, abs=2e-4)
+    assert not np.array_equal(exact, int8)
+
+
+def test_an_int8_picture_does_not_depend_on_its_neighbours(bundle):
+    from models.session import Session
+
+    encoder, pixels = Session(bundle.path("encoder.onnx", "int8")), pictures(8).pixels
+    bright = np.full_like(pixels, 255)
+    bright[0] = pixels[0]
+    (alone,), (among,), (other,) = (encoder.run(["mean"], pixels=batch) for batch in (pixels[:1], pixels, bright))
+
+    assert np.abs(alone[0] - among[0]).max() <= 1e-5 * np.abs(alone[0]).max()
+    assert np.abs(alone[0] - other[0]).max() <= 1e-5 * np.abs(alone[0]).max()
+
+
+def test_auto_takes_the_faster_precision_only_above_the_floor(bundle, tmp_path):
+    from models.bundle import MANIFEST, read_bundle
+    from service.runtimes import pick_precision
+
+    worst = bundle.manifest.variants["int8"].worst
+    chosen = {}
+    for floor in (worst - 1e-6, worst + 1e-6):
+        folder = tmp_path / f"{floor}"
+        shutil.copytree(bundle.folder, folder)
+        manifest = json.loads((folder / MANIFEST).read_text()) | {"accuracy_floor": floor}
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+        chosen[floor > worst] = pick_precision("cpu", read_bundle(folder), "auto")
+    assert chosen == {False: "int8", True: "float32"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_a_server_computes_the_precision_that_was_asked_for(bundle, precision):
+    """Its canonical picture is checked within that precision's tolerance, and the API says which it is."""
+    from fastapi.testclient import TestClient
+
+    from service.app import create_app
+    from service.settings import read_settings
+    from tests.service.conftest import wait_until_ready
+
+    settings = read_settings(bundle=(str(bundle.folder),), runtime="cpu", precision=precision)
+    with TestClient(create_app(settings)) as client:
+        wait_until_ready(client)
+        described = client.get("/v1/models/tiny").json()
+    assert described["precision"] == precision
+    assert set(described["variants"]) == {"float16", "int8"}
+
+
+def test_a_precision_that_is_not_there_is_an_error(golden):
+    from models.bundle import read_bundle
+    from service.runtimes import open_runtime
+
+    with pytest.raises(ConfigError, match="has no precision 'int8'; it has float32"):
+        open_runtime("cpu", read_bundle(golden), 1, "int8")
+
+
+def test_too_few_pictures_are_an_error_that_counts(tmp_path):
+    from models.checkpoint import read_checkpoint
+    from models.export import export_bundle
+
+    checkpoint = read_checkpoint(write_tiny_checkpoint(tmp_path / "step"))
+    with pytest.raises(ConfigError, match="has 1,511 pictures; a precision needs 1,512"):
+        export_bundle(checkpoint, tmp_path / "out", bundle_id="x", precisions=("int8",), pictures=pictures(1511))
+    assert not (tmp_path / "out").exists()
+
+
+def test_points_of_the_probe_are_counted_by_pooling():
+    from models.results import Results, ScoreRow
+
+    def row(features, accuracy, probe="linear"):
+        return ScoreRow(features=features, numbers=8, probe=probe, accuracy=accuracy, low=0, high=1, chosen="")
+
+    rows = (row("trained, mean", 0.9), row("trained in int8, mean", 0.8975), row("trained in int8, mean", 0.1, "k-NN"))
+    results = Results(checkpoint_sha256="", network="", data="", rows=rows)
+    assert results.difference("int8") == {"mean": -0.25}
+    assert results.difference("float16") == {}
