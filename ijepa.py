@@ -29,6 +29,7 @@ VERBS = {
     "probe": Verb(
         "training.commands.probe", "measure frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"
     ),
+    "models": Verb("service.commands.models", "list, check, pull and push bundles", "ijepa models list"),
     "export": Verb(
         "training.commands.export",
         "make a bundle of a checkpoint",

@@ -34,7 +34,7 @@ class Networks(Protocol):
         ...
 
 
-PAPER = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5)}
+PAPER: dict[str, Any] = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5)}
 """Blocks of the paper (appendix A.1), for a bundle that does not say which it was trained with."""
 
 

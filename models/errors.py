@@ -4,6 +4,7 @@ IJEPAError                 anything the user can mend; the message says what was
 ├── ConfigError            a setting that means nothing, or contradicts another
 ├── CheckpointError        a checkpoint that is missing, broken or made for another network
 ├── SourceError            foreign weights that cannot become a checkpoint of ours
+├── HubError               the Hugging Face hub cannot give or take what was asked
 ├── BundleError            a bundle that is missing, broken, altered or too new
 ├── RuntimeFailure         ONNX Runtime could not compute a graph
 ├── ExportError            an export that would not give the numbers of the checkpoint
@@ -26,6 +27,10 @@ class CheckpointError(IJEPAError):
 
 class SourceError(IJEPAError):
     """Foreign weights that cannot become a checkpoint of ours."""
+
+
+class HubError(IJEPAError):
+    """The Hugging Face hub cannot give or take what was asked."""
 
 
 class BundleError(IJEPAError):

@@ -37,6 +37,11 @@ PUBLISHED = (
 )
 
 
+def restriction(licence: str) -> str:
+    """What to say behind a licence that forbids commercial use."""
+    return ": not for commercial use" if "-nc" in licence.lower() else ""
+
+
 def find_published(name: str) -> Published | None:
     """The network that a name belongs to."""
     return next((each for each in PUBLISHED if name in each.names), None)

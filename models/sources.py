@@ -22,6 +22,7 @@ from models.convert import count_blocks, from_meta_predictor, from_transformers,
 from models.errors import SourceError
 from models.ijepa import IJEPA, PARTS
 from models.preprocess import PixelRecipe
+from models.progress import progress
 from models.published import find_published
 
 Preprocessing = Literal["trained", "upstream"]
@@ -101,8 +102,7 @@ def import_source(
     with torch.device("meta"):
         network = IJEPA(config, [part for part in PARTS if part not in read.parts])
     check_tensors(network, tensors, read.name)
-    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-        raise SourceError(f"{read.name} has numbers that are not finite in {_few(broken)}; nothing was written")
+    _check_finite(tensors, read.name)
     published = find_published(read.name)
     training = {
         "recipe": f"imported from {read.name}",
@@ -266,6 +266,18 @@ def _check_size(name: str, encoder: EncoderConfig, predictor: PredictorConfig | 
             + (f", its predictor {given[1]}" if given[1] else "")
             + f"; the table of sizes has {expected}. Blocks are missing, or it is another network: then say its heads with --heads"
         )
+
+
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """A NaN or an infinity in weights would be one in every answer."""
+    broken = []
+    with progress(len(tensors), "checking", "tensors") as bar:
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                broken.append(name)
+            bar.update()
+    if broken:
+        raise SourceError(f"{source} has numbers that are not finite in {_few(broken)}; nothing was written")
 
 
 def _processor(path: Path) -> dict[str, Any]:

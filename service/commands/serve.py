@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from models.errors import ConfigError
+from models.published import restriction
 from service.api.state import State
 from service.app import create_app
 from service.errors import Draining
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> None:
     for engine in app.state.service.engines.values():
         source = engine.manifest.source
         print(
-            f"{engine.manifest.id}: trained on {source.trained_on}; licence {engine.manifest.licence}; {engine.runtime.name}."
+            f"{engine.manifest.id}: trained on {source.trained_on}; licence {engine.manifest.licence}"
+            f"{restriction(engine.manifest.licence)}; {engine.runtime.name}, {engine.runtime.precision}."
             " Another model: --bundle DIR",
             file=sys.stderr,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.checkpoint import write_checkpoint
 from models.errors import ConfigError
+from models.published import find_published, restriction
 from models.sources import import_source
 
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> None:
     """Import, and say what was taken for granted."""
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"{args.out} is not empty; use another --out")
+    if published := find_published(args.source):
+        print(f"{args.source}: licence {published.licence}{restriction(published.licence)}", file=sys.stderr)
     imported = import_source(args.source, args.heads, args.preprocessing, args.licence)
     write_checkpoint(args.out, imported.config, imported.tensors, imported.training)
     encoder, pixels, training = imported.config.encoder, imported.config.pixels, imported.training
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         f"{encoder.depth} blocks of {encoder.width}, {rows}x{columns} patches of {encoder.patch_size} pixels",
         *imported.notes,
         f"pixels: {pixels.fit}, {pixels.interpolation}, mean {pixels.mean}, std {pixels.std}",
-        f"trained on {training['trained_on']}; licence {training['licence']}",
+        f"trained on {training['trained_on']}; licence {training['licence']}{restriction(training['licence'])}",
     )
     for line in lines:
         print(line, file=sys.stderr)
