@@ -43,7 +43,8 @@ VERBS = {
     "import": Verb(
         "training.commands.import_weights",
         "make a checkpoint of published weights",
-        "ijepa import facebook/ijepa_vith14_1k --out /tmp/vith14",
+        "ijepa train debug --out /tmp/debug-run && ijepa export /tmp/debug-run --to transformers --out /tmp/theirs "
+        "&& ijepa import /tmp/theirs --out /tmp/ours",
     ),
 }
 

@@ -64,7 +64,7 @@ DIFFERENCES = """What differs from the paper: the pictures (28x28 grey clothes),
 `min_keep=4`: with its 10 it would never end), a run of minutes instead of 300 epochs, the compute made equal instead of the
 epochs, the same optimiser settings for all (chosen with multiblock), probes with all labels. `multiblock` is this project's
 sampler, `reference` the published one in distribution. The paper names the other strategies in words; their geometry here is
-our reading. `untrained` is the network before its first step."""
+our reading. `untrained` is the network before its first step. What we make of it: [docs/log.md](../../docs/log.md)."""
 
 
 def main() -> None:

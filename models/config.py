@@ -31,7 +31,6 @@ SIZES = {
     # Ours, for small pictures: heads of 64 as in the paper's sizes, predictors half as wide as the encoder.
     "pico": Size(64, 4, 1, 256, 32, 2),
     "nano": Size(128, 6, 2, 512, 64, 4),
-    "micro": Size(192, 6, 3, 768, 96, 4),
     # The paper's (appendix A.1) and its code's. "tiny" and "small" are in the code only and have no published weights.
     "tiny": Size(192, 12, 3, 768, 192, 6),
     "small": Size(384, 12, 6, 1536, 384, 6),

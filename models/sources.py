@@ -40,7 +40,7 @@ META_SETTINGS = {
     "objective": {"distance": "smooth_l1", "beta": 1.0},
 }
 """What every published configuration trained with."""
-EVALUATION = {"crop": 224 / 256, "interpolation": "bicubic"}
+EVALUATION: dict[str, Any] = {"crop": 224 / 256, "interpolation": "bicubic"}
 """Preprocessing of the published evaluation, with the statistics of the training: ImageNet's, which a recipe has by default."""
 TRANSFORMERS_FILES = (
     "config.json",
@@ -94,7 +94,8 @@ def import_source(
         predictor = _checked(PredictorConfig, read.name, width=width, depth=count_blocks(tensors), heads=encoder.heads)
     if heads is None:
         _check_size(read.name, encoder, predictor)
-    pixels = PixelRecipe(size=encoder.image_size, channels=encoder.channels, **read.pixels)
+    statistics = {} if encoder.channels == 3 else {"mean": (0.5,), "std": (0.5,)}
+    pixels = PixelRecipe(**{"size": encoder.image_size, "channels": encoder.channels, **statistics, **read.pixels})
     config = ModelConfig(encoder=encoder, predictor=predictor, pixels=pixels)
     tensors = {
         name: tensor for part in PARTS for name, tensor in with_prefix(read.parts.get(part, {}), f"{part}.").items()
@@ -175,7 +176,8 @@ def _read_transformers(folder: Path, name: str, preprocessing: Preprocessing) ->
     tensors = without_prefix(_safetensors(folder), "ijepa.")
     ignored = [key for key in tensors if key.startswith(("classifier.", "pooler.", "embeddings.mask_token"))]
     kept = from_transformers({key: tensor for key, tensor in tensors.items() if key not in ignored})
-    pixels = _processor(folder / "preprocessor_config.json") if preprocessing == "upstream" else EVALUATION
+    processor = folder / "preprocessor_config.json"
+    pixels = _processor(processor) if preprocessing == "upstream" else EVALUATION | _statistics(processor)
     notes = [_one_encoder("one encoder (by its converter, Meta's context encoder)")]
     notes += [f"left out, being no part of the encoder: {_few(ignored)}"] if ignored else []
     heads, eps = config.get("num_attention_heads", 12), config.get("layer_norm_eps", 1e-12)
@@ -295,6 +297,13 @@ def _processor(path: Path) -> dict[str, Any]:
         "mean": given.get("image_mean", (0.5,) * 3),
         "std": given.get("image_std", (0.5,) * 3),
     }
+
+
+def _statistics(path: Path) -> dict[str, Any]:
+    """Mean and deviation that an image processor has, unless they are its class's default of 0.5, with which nothing was trained."""
+    given = _json(path) if path.is_file() else {}
+    found = {"mean": given.get("image_mean"), "std": given.get("image_std")}
+    return {} if any(values is None or set(values) == {0.5} for values in found.values()) else found
 
 
 def _safetensors(folder: Path) -> dict[str, Tensor]:

@@ -24,11 +24,11 @@ def fashion_mnist() -> RunConfig:
     """
     return RunConfig(
         data=DataConfig(uri="fashion-mnist:train", crop_scale=(0.4, 1.0)),
-        network=NetworkConfig(size="micro", image_size=28, patch_size=4, channels=1, mean=(0.286,), std=(0.353,)),
+        network=NetworkConfig(size="nano", image_size=28, patch_size=4, channels=1, mean=(0.286,), std=(0.353,)),
         masking=MaskingConfig(context_budget=0.35),
         optim=OptimConfig(
             batch_size=32,
-            epochs=18,
+            epochs=24,
             warmup=0.5,
             lr=1e-3,
             weight_decay=0.05,
