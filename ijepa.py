@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NamedTuple, Protocol
 
-from models.errors import ConfigError, IJEPAError
+from models.errors import ConfigError, IJEPAError, UsageError
 
 DONE, FAILED, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         return command.run(make_parser(name, command).parse_intermixed_args(arguments[1:])) or DONE
     except IJEPAError as error:
         print(f"ijepa {name}: {error}", file=sys.stderr)
-        return FAILED
+        return USAGE if isinstance(error, UsageError) else FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

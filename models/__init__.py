@@ -1,8 +1,9 @@
 """What the network is, and what an exported network is: the bundle.
 
-Reading order: config, encoder, predictor, ijepa, checkpoint; then graphs, parity, export and bundle; regions and preprocess
-when a picture comes in. This file imports nothing: `service` may use config, preprocess, regions, bundle, session, files,
-progress and errors, none of which needs torch.
+Reading order: config, encoder, predictor, ijepa, checkpoint; then graphs, parity, precisions, export and bundle; regions and
+preprocess when a picture comes in; sources, convert and formats for the weights of others. This file imports nothing:
+`service` may use config, preprocess, regions, blocks, energy, bundle, session, results, hub, published, files, progress and
+errors, none of which needs torch.
 
 One letter per dimension, in every signature of the project:
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -23,7 +23,7 @@ from models.config import Frozen, ModelConfig
 from models.errors import BundleError
 from models.files import sha256_of
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
 CANONICAL, CARD, TRAINING_LOG = "canonical.safetensors", "MODEL_CARD.md", "training_log.csv"
@@ -127,6 +127,12 @@ class Manifest(Frozen):
     calibration: Calibration | None = None
     files: dict[str, File]
 
+    @model_validator(mode="after")
+    def _check(self) -> "Manifest":
+        if missing := self.variants.keys() - self.tolerance.keys():
+            raise ValueError(f"variants without a tolerance: {', '.join(sorted(missing))}")
+        return self
+
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
@@ -192,7 +198,8 @@ def read_bundle(folder: Path) -> Bundle:
         BundleError: a missing, altered or unlisted-for file, or a manifest that this version does not read.
     """
     manifest = read_manifest(folder)
-    needed = {ENCODER, CANONICAL, *(path.name for path in folder.glob("*.data"))}
+    variants = {variant_file(graph, name) for name, variant in manifest.variants.items() for graph in variant.accuracy}
+    needed = {ENCODER, CANONICAL, *variants, *(path.name for path in folder.glob("*.data"))}
     if unlisted := needed - manifest.files.keys():
         raise BundleError(
             f"the manifest of {folder} does not list {', '.join(sorted(unlisted))}, so nothing vouches for it"

@@ -24,7 +24,8 @@ from models.errors import CheckpointError
 from models.files import whole_folder, write_whole
 from models.ijepa import IJEPA, PARTS
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
 LATEST = "latest"
 RUN_LOG = "log.csv"
 WEIGHTS = "model.safetensors"
@@ -38,6 +39,20 @@ class Checkpoint(NamedTuple):
     absent: tuple[str, ...]
     training: dict[str, Any]
     tensors: dict[str, Tensor]
+
+
+def trained_on(training: dict[str, Any]) -> str:
+    """All pictures that had a part in the weights."""
+    pictures = training.get("trained_on", "unknown pictures")
+    before = (training.get("init") or {}).get("trained_on")
+    if before == pictures:
+        return f"{pictures}, starting from a network trained on the same"
+    return f"{pictures}, starting from a network trained on {before}" if before else pictures
+
+
+def licence_of(training: dict[str, Any]) -> str:
+    """The licence that the weights came with, or those that training started from."""
+    return training.get("licence") or (training.get("init") or {}).get("licence") or "unspecified"
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -97,9 +112,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     folder = find_checkpoint(path)
     try:
         document = json.loads((folder / "config.json").read_text())
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
+        if not isinstance(document, dict) or document.get("format") not in READABLE:
             raise CheckpointError(
-                f"{folder} has checkpoint format {dict(document).get('format')!r}; this version reads {FORMAT}"
+                f"{folder} has checkpoint format {dict(document).get('format')!r}; this version reads {READABLE}"
             )
         config = ModelConfig.model_validate(document["model"])
         tensors = load_file(folder / WEIGHTS)
@@ -114,11 +129,16 @@ def load_model(checkpoint: Checkpoint) -> IJEPA:
     Raises:
         CheckpointError: a tensor is missing, extra or has another shape.
     """
-    with torch.device("meta"):
-        model = IJEPA(checkpoint.config, checkpoint.absent)
+    model = whole_or_part(checkpoint)
     check_tensors(model, checkpoint.tensors, str(checkpoint.folder))
     model.load_state_dict(checkpoint.tensors, assign=True)
     return model
+
+
+def whole_or_part(checkpoint: Checkpoint) -> IJEPA:
+    """The network of the parts that a checkpoint has, without numbers."""
+    with torch.device("meta"):
+        return IJEPA(checkpoint.config, checkpoint.absent)
 
 
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 
 from models.blocks import Shape, block_shapes
 from models.bundle import Manifest
+from models.errors import ConfigError
 
 
 @runtime_checkable
@@ -38,6 +39,10 @@ PAPER: dict[str, Any] = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspe
 """Blocks of the paper (appendix A.1), for a bundle that does not say which it was trained with."""
 
 
+WITH_BLOCKS = ("multiblock", "reference")
+"""Maskings whose targets are such blocks."""
+
+
 class Draw(NamedTuple):
     """Blocks that are hidden together, each to be predicted on its own from all that none of them hides."""
 
@@ -49,7 +54,14 @@ def draw_blocks(masking: Mapping[str, Any], grid: tuple[int, int], count: int, s
     """`count` draws of blocks of the shapes that the network was trained with.
 
     The first block of a draw is laid over a patch that no draw before it has hidden, while there are such; all else is even.
+
+    Raises:
+        ConfigError: a network that was trained with other masks than blocks.
     """
+    if masking.get("name", "multiblock") not in WITH_BLOCKS:
+        raise ConfigError(
+            f"the network was trained with masking {masking['name']!r}; energies need one of {', '.join(WITH_BLOCKS)}"
+        )
     masking = PAPER | dict(masking)
     shapes = [
         shape

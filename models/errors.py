@@ -2,6 +2,7 @@
 
 IJEPAError                 anything the user can mend; the message says what was given, what was expected, what to do
 ├── ConfigError            a setting that means nothing, or contradicts another
+│   └── UsageError         arguments of a command that do not go together; it exits with 2
 ├── CheckpointError        a checkpoint that is missing, broken or made for another network
 ├── SourceError            foreign weights that cannot become a checkpoint of ours
 ├── HubError               the Hugging Face hub cannot give or take what was asked
@@ -19,6 +20,10 @@ class IJEPAError(Exception):
 
 class ConfigError(IJEPAError):
     """A setting that means nothing, or contradicts another."""
+
+
+class UsageError(ConfigError):
+    """Arguments of a command that do not go together."""
 
 
 class CheckpointError(IJEPAError):

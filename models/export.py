@@ -17,7 +17,7 @@ from models.bundle import (
     refuse_to_replace,
     write_manifest,
 )
-from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, load_model
+from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, licence_of, load_model, trained_on
 from models.errors import ConfigError
 from models.files import sha256_of, whole_folder
 from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
@@ -62,6 +62,11 @@ def export_bundle(
             f"the results are of the checkpoint with sha256 {measured.checkpoint_sha256[:12]}, this one has "
             f"{checkpoint_sha256[:12]}; run 'ijepa probe' on it"
         )
+    if measured and measured.grid != checkpoint.config.encoder.grid:
+        raise ConfigError(
+            f"the results are of a grid of {measured.grid[0]}x{measured.grid[1]} patches, this export has "
+            f"{checkpoint.config.encoder.grid[0]}x{checkpoint.config.encoder.grid[1]}; run 'ijepa probe' on the bundle of this size"
+        )
     model = load_model(checkpoint).eval()
     if weights == "float16":
         round_weights(model)
@@ -104,7 +109,7 @@ def model_card(manifest: dict[str, Any], measured: Results | None, text: str | N
         f"# {manifest['id']}\n\n"
         f"An I-JEPA: a {encoder['depth']}-block, {encoder['width']}-wide Vision Transformer over "
         f"{encoder['grid'][0]}x{encoder['grid'][1]} patches of {encoder['patch_size']} pixels, "
-        f"{'with its predictor' if PREDICTOR in manifest['parity'] else 'without predictor: its source had none'}.\n\n"
+        f"{'with its predictor' if PREDICTOR in manifest['parity'] else 'for embeddings alone, as its source was'}.\n\n"
         f"- Trained on {source['trained_on']}{seen}.\n"
         f"- Source: {source['recipe']}.\n"
         f"- Licence: {manifest['licence']}.\n"
@@ -128,15 +133,6 @@ def model_card(manifest: dict[str, Any], measured: Results | None, text: str | N
     )
 
 
-def trained_on(training: dict[str, Any]) -> str:
-    """All pictures that had a part in the weights."""
-    pictures = training.get("trained_on", "unknown pictures")
-    before = (training.get("init") or {}).get("trained_on")
-    if before == pictures:
-        return f"{pictures}, starting from a network trained on the same"
-    return f"{pictures}, starting from a network trained on {before}" if before else pictures
-
-
 def _describe(
     checkpoint: Checkpoint,
     checkpoint_sha256: str,
@@ -153,7 +149,7 @@ def _describe(
     steps = training.get("step")
     return {
         "id": bundle_id,
-        "licence": licence or training.get("licence", "unspecified"),
+        "licence": licence or licence_of(training),
         "source": {
             "checkpoint_sha256": checkpoint_sha256,
             "recipe": training.get("recipe", "none"),

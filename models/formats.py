@@ -11,12 +11,13 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.checkpoint import Checkpoint
+from models.checkpoint import Checkpoint, check_tensors, licence_of, trained_on, whole_or_part
 from models.config import EncoderConfig
 from models.convert import to_transformers
 from models.errors import ExportError
 from models.files import whole_folder
 from models.preprocess import PixelRecipe
+from models.published import page_header
 
 WEIGHTS = "model.safetensors"
 PILLOW_FILTERS = {"bilinear": 2, "bicubic": 3}
@@ -26,22 +27,24 @@ def export_format(checkpoint: Checkpoint, to: str, out: Path, licence: str | Non
     """Write a folder in the layout `to`, one of `FORMATS`, whole or not at all.
 
     Raises:
+        CheckpointError: tensors that do not fit the network.
         ExportError: `out` is not empty, or the layout cannot say what this network is.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out} is not empty; use another --out")
+    check_tensors(whole_or_part(checkpoint), checkpoint.tensors, str(checkpoint.folder))
     prefix = "target_encoder."
     tensors = {k.removeprefix(prefix): v.contiguous() for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
     config = checkpoint.config
     renamed, files, loading = FORMATS[to](tensors, config.encoder, config.pixels)
-    licence = licence or checkpoint.training.get("licence", "unspecified")
+    licence = licence or licence_of(checkpoint.training)
     with whole_folder(out) as folder:
         save_file(renamed, folder / WEIGHTS, metadata={"format": "pt"})
         for name, document in files.items():
             (folder / name).write_text(json.dumps(document, indent=2) + "\n")
         (folder / "README.md").write_text(
-            f"---\nlicense: {licence.lower()}\ntags:\n- i-jepa\n---\n\n# An I-JEPA encoder\n\nThe target encoder of an I-JEPA, "
-            f"trained on {checkpoint.training.get('trained_on', 'unknown pictures')}. Licence: {licence}.\n\n"
+            f"{page_header(licence)}# An I-JEPA encoder\n\nThe target encoder of an I-JEPA, "
+            f"trained on {trained_on(checkpoint.training)}. Licence: {licence}.\n\n"
             f"```python\n{loading}```\n"
         )
 

@@ -138,7 +138,7 @@ def without_traces(model: ir.Model) -> ir.Model:
 def save_graph(model: ir.Model, path: Path) -> None:
     """Write a graph; one with more than `INLINE` bytes of weights keeps them in a file beside it, from which they can be mapped."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
-    if size <= INLINE:
+    if size <= INLINE and not path.with_name(f"{path.name}.data").exists():
         ir.save(model, path)
         return
     with progress(len(model.graph.initializers), f"writing {path.name}", "tensors") as bar:

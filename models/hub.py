@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.bundle import CARD, MANIFEST, Bundle, Manifest, read_bundle, read_manifest
 from models.errors import HubError
+from models.published import page_header
 
 
 def download(repo: str, files: Sequence[str] | None = None, revision: str | None = None) -> Path:
@@ -53,7 +54,7 @@ def push_bundle(bundle: Bundle, repo: str, *, private: bool = False) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api, manifest = HfApi(), bundle.manifest
-    page = f"---\nlicense: {manifest.licence.lower()}\ntags:\n- i-jepa\n---\n\n" + bundle.path(CARD).read_text()
+    page = page_header(manifest.licence) + bundle.path(CARD).read_text()
     files = [CommitOperationAdd(name, str(bundle.path(name))) for name in (MANIFEST, *manifest.files)]
     with _translated(repo, "pushed to"):
         address = api.create_repo(repo, exist_ok=True, private=private)
@@ -79,5 +80,5 @@ def _translated(repo: str, done: str) -> Iterator[None]:
             "not have it"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise HubError(f"{repo} cannot be {done} the Hugging Face hub: {first}") from error
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise HubError(f"{repo} cannot be {done} the Hugging Face hub: {said}") from error

@@ -1,8 +1,9 @@
 """Other precisions of a bundle's graphs, made by ONNX Runtime's own tools, and how far each is from float32.
 
-float16 computes in half the bits, for GPUs. int8 quantises the matrices that read a LayerNorm's output (queries, keys, values and
-the first of each MLP), weights by channel and activations by ranges found once on real pictures, so that no picture's numbers
-depend on another's. The other matrices read outliers and would cost more accuracy than they give speed (docs/log.md).
+float16 computes in half the bits, for GPUs. int8 quantises the matrices that read a LayerNorm's output (queries, keys, values,
+the first of each MLP, the predictor's last), weights by channel and activations by ranges found once on real pictures, so that
+no picture's numbers depend on another's. The other matrices read outliers and would cost more accuracy than they give speed
+(docs/log.md).
 """
 
 import logging
@@ -19,7 +20,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from models.bundle import CONTEXT, ENCODER, PREDICTOR, Accuracy, Variant, variant_file
-from models.errors import ConfigError
+from models.errors import ConfigError, ExportError
 from models.progress import progress
 from models.session import Session
 
@@ -46,6 +47,7 @@ def add_precision(
 
     Raises:
         ConfigError: too few pictures.
+        ExportError: numbers that are not finite.
     """
     if len(pictures.pixels) < FOR_RANGES + FOR_ACCURACY:
         raise ConfigError(
@@ -149,7 +151,12 @@ def _accuracy(folder: Path, name: str, precision: str, inputs: Iterator[Inputs])
     left, right = np.concatenate(a).astype(np.float64), np.concatenate(b).astype(np.float64)
     centre = left.mean(axis=0)
     left, right = left - centre, right - centre
-    cosine = (left * right).sum(axis=1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
+    with np.errstate(invalid="ignore"):
+        cosine = (left * right).sum(axis=1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
+    if not np.isfinite(cosine).all():
+        raise ExportError(
+            f"{name} in {precision} gives numbers that are not finite, or the same for all pictures; nothing was written"
+        )
     return Accuracy(first_percentile=float(np.percentile(cosine, 1)), mean=float(cosine.mean()))
 
 

@@ -81,9 +81,8 @@ def view_of(size: tuple[int, int], recipe: PixelRecipe, fit: Fit | None = None) 
 def _view_in_whole_pixels(width: int, height: int, recipe: PixelRecipe) -> View:
     """The view of torchvision's Resize(floor(side / crop)) and CenterCrop: both round to pixels of the resized picture."""
     target_height, target_width = recipe.size
-    short = math.floor(min(recipe.size) / recipe.crop)
-    long = int(short * max(width, height) / min(width, height))
-    resized_width, resized_height = (short, long) if width <= height else (long, short)
+    scale = max(math.floor(target_height / recipe.crop) / height, math.floor(target_width / recipe.crop) / width)
+    resized_width, resized_height = max(target_width, int(width * scale)), max(target_height, int(height * scale))
     left, top = round((resized_width - target_width) / 2), round((resized_height - target_height) / 2)
     across, down = width / resized_width, height / resized_height
     return View(left * across, top * down, (left + target_width) * across, (top + target_height) * down)

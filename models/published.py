@@ -1,5 +1,6 @@
 """The I-JEPA weights that others published, under every name they go by: what they saw, and what one may do with them."""
 
+import json
 from typing import NamedTuple
 
 NON_COMMERCIAL = "CC-BY-NC-4.0"
@@ -40,6 +41,25 @@ PUBLISHED = (
 def restriction(licence: str) -> str:
     """What to say behind a licence that forbids commercial use."""
     return ": not for commercial use" if "-nc" in licence.lower() else ""
+
+
+HUB_LICENCES = (
+    "apache-2.0",
+    "mit",
+    "bsd-3-clause",
+    "cc0-1.0",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-sa-4.0",
+)
+
+
+def page_header(licence: str) -> str:
+    """The header of a page on the hub, which takes a licence from its own list, or another under `license_name`."""
+    known = licence.lower() in HUB_LICENCES
+    lines = [f"license: {licence.lower()}"] if known else ["license: other", f"license_name: {json.dumps(licence)}"]
+    return "\n".join(["---", *lines, "tags:", "- i-jepa", "---", "", ""])
 
 
 def find_published(name: str) -> Published | None:

@@ -11,19 +11,25 @@ from models.encoder import sincos_positions
 from models.errors import ConfigError
 
 Grid = tuple[int, int]
+FEWEST = 4
+"""Patches: some to see, some to hide."""
 
 
 def resized(checkpoint: Checkpoint, size: tuple[int, int]) -> Checkpoint:
     """For pictures of `size` (height, width), in patches of the same size in pixels.
 
     Raises:
-        ConfigError: no whole number of patches.
+        ConfigError: no whole number of patches, or too few.
     """
     encoder, pixels = checkpoint.config.encoder, checkpoint.config.pixels
     patch = encoder.patch_size
     if size[0] % patch or size[1] % patch or min(size) < 1:
         raise ConfigError(f"pictures of {size[0]}x{size[1]} pixels are no whole number of {patch}x{patch} patches")
     grid = (size[0] // patch, size[1] // patch)
+    if grid[0] * grid[1] < FEWEST:
+        raise ConfigError(
+            f"pictures of {size[0]}x{size[1]} pixels have {grid[0] * grid[1]} patches; a network needs {FEWEST}"
+        )
     config = checkpoint.config.model_copy(
         update={
             "encoder": encoder.model_copy(update={"grid": grid}),

@@ -43,6 +43,7 @@ class Results(Frozen):
 
     checkpoint_sha256: str
     network: str
+    grid: tuple[int, int]
     data: str
     rows: tuple[ScoreRow, ...] = ()
     swap: tuple[SwapRow, ...] = ()

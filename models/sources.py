@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models import hub
 from models.checkpoint import check_tensors
@@ -42,15 +42,10 @@ META_SETTINGS = {
 """What every published configuration trained with."""
 EVALUATION: dict[str, Any] = {"crop": 224 / 256, "interpolation": "bicubic"}
 """Preprocessing of the published evaluation, with the statistics of the training: ImageNet's, which a recipe has by default."""
-TRANSFORMERS_FILES = (
-    "config.json",
-    "preprocessor_config.json",
-    "README.md",
-    "*.safetensors",
-    "*.safetensors.index.json",
-)
+TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "README.md")
+TRANSFORMERS_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 TIMM = "timm:"
-_Part = TypeVar("_Part", EncoderConfig, PredictorConfig)
+_Part = TypeVar("_Part", EncoderConfig, PredictorConfig, PixelRecipe)
 
 
 class Imported(NamedTuple):
@@ -95,7 +90,8 @@ def import_source(
     if heads is None:
         _check_size(read.name, encoder, predictor)
     statistics = {} if encoder.channels == 3 else {"mean": (0.5,), "std": (0.5,)}
-    pixels = PixelRecipe(**{"size": encoder.image_size, "channels": encoder.channels, **statistics, **read.pixels})
+    given = {"size": encoder.image_size, "channels": encoder.channels, **statistics, **read.pixels}
+    pixels = _checked(PixelRecipe, f"the preprocessing of {read.name}", **given)
     config = ModelConfig(encoder=encoder, predictor=predictor, pixels=pixels)
     tensors = {
         name: tensor for part in PARTS for name, tensor in with_prefix(read.parts.get(part, {}), f"{part}.").items()
@@ -124,7 +120,11 @@ def _read(source: str, preprocessing: Preprocessing) -> _Read:
     if path.is_dir():
         return _read_transformers(path, path.resolve().name, preprocessing)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
-        return _read_transformers(hub.download(source, TRANSFORMERS_FILES), source, preprocessing)
+        _transformers_config(
+            hub.download(source, TRANSFORMERS_FILES)
+        )  # before gigabytes of another network are fetched
+        folder = hub.download(source, (*TRANSFORMERS_FILES, *TRANSFORMERS_WEIGHTS))
+        return _read_transformers(folder, source, preprocessing)
     raise SourceError(
         f"{source!r} is no file, no folder and no id; give Meta's .pth.tar, a folder or Hugging Face id (owner/name) of an "
         "IJepaModel, or timm:NAME"
@@ -145,7 +145,7 @@ def _read_meta(path: Path, preprocessing: Preprocessing) -> _Read:
             f"{path} holds more than tensors and plain values, and loading it would run code from the file; it was not loaded"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise SourceError(f"{path} cannot be read: {str(error).splitlines()[0]}; download it again") from error
+        raise SourceError(f"{path} cannot be read: {_first_line(error)}; download it again") from error
     found = document if isinstance(document, dict) else {}
     parts = {ours: found[theirs] for ours, theirs in META_PARTS.items() if _is_tensors(found.get(theirs))}
     if not parts.keys() & {"context_encoder", "target_encoder"}:
@@ -158,7 +158,7 @@ def _read_meta(path: Path, preprocessing: Preprocessing) -> _Read:
         parts["predictor"] = from_meta_predictor(parts["predictor"])
     notes: tuple[str, ...] = ()
     if "target_encoder" not in parts:
-        parts["target_encoder"], notes = parts.pop("context_encoder"), (_one_encoder("'encoder'"),)
+        parts["target_encoder"], notes = parts.pop("context_encoder"), (_one_encoder("one encoder ('encoder')"),)
     if preprocessing == "upstream":
         notes += ("Meta's files come with no processor: the preprocessing is that of the published evaluation",)
     name = path.name.removesuffix(".tar").removesuffix(".pth")
@@ -167,12 +167,7 @@ def _read_meta(path: Path, preprocessing: Preprocessing) -> _Read:
 
 def _read_transformers(folder: Path, name: str, preprocessing: Preprocessing) -> _Read:
     """A folder that `IJepaModel.save_pretrained` or `IJepaForImageClassification.save_pretrained` wrote."""
-    config = _json(folder / "config.json")
-    if config.get("model_type") != "ijepa":
-        raise SourceError(f"{folder} holds a model of type {config.get('model_type')!r}, expected 'ijepa'")
-    for key, only in (("hidden_act", "gelu"), ("qkv_bias", True)):
-        if config.get(key, only) != only:
-            raise SourceError(f"{folder / 'config.json'} has {key}={config[key]!r}; I-JEPA is defined for {only!r}")
+    config = _transformers_config(folder)
     tensors = without_prefix(_safetensors(folder), "ijepa.")
     ignored = [key for key in tensors if key.startswith(("classifier.", "pooler.", "embeddings.mask_token"))]
     kept = from_transformers({key: tensor for key, tensor in tensors.items() if key not in ignored})
@@ -184,6 +179,22 @@ def _read_transformers(folder: Path, name: str, preprocessing: Preprocessing) ->
     return _Read(name, {"target_encoder": kept}, pixels, heads, eps, _licence_of(folder), tuple(notes))
 
 
+def _transformers_config(folder: Path) -> dict[str, Any]:
+    """The configuration of an I-JEPA that we can compute."""
+    config = _json(folder / "config.json")
+    if config.get("model_type") != "ijepa":
+        raise SourceError(f"{folder} holds a model of type {config.get('model_type')!r}, expected 'ijepa'")
+    side = config.get("image_size", 224)
+    if isinstance(side, list) and len(set(side)) > 1:
+        raise SourceError(
+            f"{folder / 'config.json'} has image_size={side}; only square models can be imported (export has --size)"
+        )
+    for key, only in (("hidden_act", "gelu"), ("qkv_bias", True)):
+        if config.get(key, only) != only:
+            raise SourceError(f"{folder / 'config.json'} has {key}={config[key]!r}; I-JEPA is defined for {only!r}")
+    return config
+
+
 def _read_timm(name: str, preprocessing: Preprocessing) -> _Read:
     """A model of timm's, with its published weights (fetched, or from torch's cache)."""
     import timm
@@ -192,14 +203,20 @@ def _read_timm(name: str, preprocessing: Preprocessing) -> _Read:
     try:
         model = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError, ValueError) as error:
-        raise SourceError(f"timm cannot give {name!r} with its weights: {str(error).splitlines()[0]}") from error
+        raise SourceError(f"timm cannot give {name!r} with its weights: {_first_line(error)}") from error
     if not isinstance(model, VisionTransformer):
         raise SourceError(f"timm's {name} is a {type(model).__name__}; expected a VisionTransformer")
+    block: Any = model.blocks[0]
+    if not isinstance(block.mlp.act, nn.GELU) or block.mlp.act.approximate != "none":
+        raise SourceError(f"timm's {name} has the activation {block.mlp.act}; I-JEPA is defined for exact GELU")
     tensors = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith("head.")}
     given: Any = model.pretrained_cfg
-    pixels: dict[str, Any] = EVALUATION
+    pixels: dict[str, Any] = EVALUATION | _believed(given.get("mean"), given.get("std"))
     if preprocessing == "upstream":
+        if given.get("crop_mode", "center") not in ("center", "squash"):
+            raise SourceError(f"timm's {name} crops by {given['crop_mode']!r}, which no pixel recipe can say")
         pixels = {
+            "fit": "squash" if given.get("crop_mode") == "squash" else "crop",
             "crop": given["crop_pct"],
             "interpolation": given["interpolation"],
             "whole_pixels": True,
@@ -207,7 +224,6 @@ def _read_timm(name: str, preprocessing: Preprocessing) -> _Read:
             "std": given["std"],
         }
     notes = (_one_encoder("one encoder (Meta's context encoder)"),)
-    block: Any = model.blocks[0]
     norm: Any = model.norm
     return _Read(
         f"{TIMM}{name}",
@@ -286,30 +302,43 @@ def _processor(path: Path) -> dict[str, Any]:
     """The pixel recipe of a transformers image processor."""
     given = _json(path)
     flags = {"do_resize": True, "do_rescale": True, "do_normalize": True, "do_center_crop": False}
-    if wrong := [key for key, only in flags.items() if given.get(key, only) is not only]:
+    if wrong := [key for key, only in flags.items() if given.get(key) not in (only, None)]:
         raise SourceError(f"{path} has {_few(f'{key}={given[key]}' for key in wrong)}, which no pixel recipe can say")
+    if abs(given.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
+        raise SourceError(f"{path} has rescale_factor={given['rescale_factor']}; a pixel recipe scales to 0..1")
     filters = {2: "bilinear", 3: "bicubic"}
     if given.get("resample", 2) not in filters:
         raise SourceError(f"{path} has resample={given['resample']}; a pixel recipe knows 2 (bilinear) and 3 (bicubic)")
     return {
         "fit": "squash",
         "interpolation": filters[given.get("resample", 2)],
-        "mean": given.get("image_mean", (0.5,) * 3),
-        "std": given.get("image_std", (0.5,) * 3),
+        "mean": given.get("image_mean") or (0.5,) * 3,
+        "std": given.get("image_std") or (0.5,) * 3,
     }
 
 
 def _statistics(path: Path) -> dict[str, Any]:
     """Mean and deviation that an image processor has, unless they are its class's default of 0.5, with which nothing was trained."""
     given = _json(path) if path.is_file() else {}
-    found = {"mean": given.get("image_mean"), "std": given.get("image_std")}
-    return {} if any(values is None or set(values) == {0.5} for values in found.values()) else found
+    return _believed(given.get("image_mean"), given.get("image_std"))
+
+
+def _believed(mean: object, std: object) -> dict[str, Any]:
+    given = [value for value in (mean, std) if isinstance(value, list | tuple)]
+    return (
+        {} if len(given) < 2 or any(set(values) == {0.5} for values in given) else {"mean": given[0], "std": given[1]}
+    )
 
 
 def _safetensors(folder: Path) -> dict[str, Tensor]:
     """All tensors of a model folder, whether in one file or in shards."""
     index = folder / "model.safetensors.index.json"
-    files = sorted(set(_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    files = ["model.safetensors"]
+    if index.is_file():
+        shards = _json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise SourceError(f"{index} has no weight_map, the list of the files that hold the tensors")
+        files = sorted({str(file) for file in shards.values()})
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
@@ -321,10 +350,15 @@ def _safetensors(folder: Path) -> dict[str, Tensor]:
 
 def _licence_of(folder: Path) -> str | None:
     """What the model card's header says."""
+    import yaml  # type: ignore[import-untyped]
     from huggingface_hub import metadata_load
 
     card = folder / "README.md"
-    return (metadata_load(card) or {}).get("license") if card.is_file() else None
+    try:
+        found = (metadata_load(card) or {}).get("license") if card.is_file() else None
+    except (yaml.YAMLError, ValueError, OSError):
+        return None  # a page without a readable header states no licence
+    return ", ".join(map(str, found)) if isinstance(found, list) else str(found) if found else None
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -356,7 +390,11 @@ def _checked(kind: type[_Part], source: str, **fields: Any) -> _Part:
     except ValidationError as error:
         first = error.errors()[0]
         where = f" ({'.'.join(map(str, first['loc']))})" if first["loc"] else ""
-        raise SourceError(f"{source} is no I-JEPA: {first['msg'].removeprefix('Value error, ')}{where}") from error
+        raise SourceError(f"{source} cannot be used: {first['msg'].removeprefix('Value error, ')}{where}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _few(names: Any, most: int = 5) -> str:
@@ -366,7 +404,7 @@ def _few(names: Any, most: int = 5) -> str:
 
 
 def _one_encoder(which: str) -> str:
-    return f"the source has {which}, which fills the target encoder; without predictor it can encode, not predict"
+    return f"the source has {which}, which fills the target encoder; without both encoders and a predictor it can encode, not predict"
 
 
 def _heads_note(heads: int, flag: int | None, stated: int | None) -> str:

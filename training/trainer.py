@@ -24,6 +24,7 @@ from models.checkpoint import (
     WEIGHTS,
     Checkpoint,
     find_checkpoint,
+    licence_of,
     load_strictly,
     point_latest,
     read_checkpoint,
@@ -71,7 +72,11 @@ class Trainer:
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
         self.config, self.out, self.recipe = config, out, recipe
-        self.init = init and {"sha256": sha256_of(init.folder / WEIGHTS), "trained_on": init.training.get("trained_on")}
+        self.init = init and {
+            "sha256": sha256_of(init.folder / WEIGHTS),
+            "trained_on": init.training.get("trained_on"),
+            "licence": licence_of(init.training),
+        }
         self.device = pick_device(config.run.device)
         self.source = open_source(config.data.uri)
         network = config.network.build()

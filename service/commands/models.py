@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from models import hub
 from models.bundle import CARD, find_bundle, read_bundle, read_manifest, zoo
-from models.errors import ConfigError
+from models.errors import UsageError
 from models.published import PUBLISHED, restriction
 from service.engine import Device, Engine
 from service.runtimes import open_runtime
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     action = ACTIONS[args.action]
     if len(args.names) != len(action.names):
         wanted = " ".join(("ijepa models", args.action, *action.names))
-        raise ConfigError(f"{args.action} takes {len(action.names)} names, {len(args.names)} were given: {wanted}")
+        raise UsageError(f"{args.action} takes {len(action.names)} names, {len(args.names)} were given: {wanted}")
     action.do(args)
 
 

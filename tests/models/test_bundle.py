@@ -47,7 +47,7 @@ def test_weights_that_the_manifest_does_not_list_do_not_load(copy, name):
 def test_a_newer_format_is_refused_with_what_reads_it(copy):
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 7}))
-    with pytest.raises(BundleError, match="bundle format 7; this version reads up to 1"):
+    with pytest.raises(BundleError, match="bundle format 7; this version reads up to 2"):
         read_bundle(copy)
 
 

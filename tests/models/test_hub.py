@@ -37,7 +37,10 @@ class Hub(BaseHTTPRequestHandler):
         if self.path == "/api/repos/create":
             self.answer_json({"url": f"http://{self.headers['Host']}/me/model"})
         elif self.path == "/api/validate-yaml":
-            self.answer_json({"errors": [], "warnings": []})
+            content = json.loads(body)["content"]
+            known = "license: apache-2.0" in content or "license: other" in content
+            errors = [] if known else [{"message": '"license" must be one of a list'}]
+            self.answer_json({"errors": errors, "warnings": []})
         elif "/preupload/" in self.path:
             names = [file["path"] for file in json.loads(body)["files"]]
             self.answer_json({"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]})
@@ -155,7 +158,7 @@ def test_what_is_not_there_is_one_sentence(hub, tmp_path):
 def test_wrong_use_says_what_is_wanted(tmp_path, capsys):
     from ijepa import main
 
-    assert main(["models", "push", "x"]) == 1
+    assert main(["models", "push", "x"]) == 2
     assert "push takes 2 names, 1 were given: ijepa models push BUNDLE ID" in capsys.readouterr().err
     assert main(["models", "list"]) == 0
     listed = capsys.readouterr()

@@ -1,10 +1,12 @@
 """Other precisions lie beside float32, are as close to it as the manifest says, and are picked only when close enough."""
 
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.errors import ConfigError
 from tests.golden.make import write_tiny_checkpoint
@@ -95,14 +97,29 @@ def test_a_server_computes_the_precision_that_was_asked_for(bundle, precision):
     """Its canonical picture is checked within that precision's tolerance, and the API says which it is."""
     from fastapi.testclient import TestClient
 
+    from models.session import Session
     from service.app import create_app
     from service.settings import read_settings
     from tests.service.conftest import wait_until_ready
 
     settings = read_settings(bundle=(str(bundle.folder),), runtime="cpu", precision=precision)
+    file = io.BytesIO()
+    Image.fromarray(pictures(1).pixels[0]).save(file, "PNG")
     with TestClient(create_app(settings)) as client:
         wait_until_ready(client)
         described = client.get("/v1/models/tiny").json()
+        answer = client.post(
+            "/v1/images/embeddings", content=file.getvalue(), headers={"content-type": "image/png"}
+        ).json()
+    given = np.array(answer["data"][0]["embedding"])
+    off = {
+        other: np.abs(
+            given - Session(bundle.path("encoder.onnx", other)).run(["mean"], pixels=pictures(1).pixels)[0]
+        ).max()
+        for other in ("float32", "float16", "int8")
+    }
+    assert off[precision] < 1e-5
+    assert min(off, key=lambda other: off[other]) == precision
     assert described["precision"] == precision
     assert set(described["variants"]) == {"float16", "int8"}
 
@@ -132,6 +149,6 @@ def test_points_of_the_probe_are_counted_by_pooling():
         return ScoreRow(features=features, numbers=8, probe=probe, accuracy=accuracy, low=0, high=1, chosen="")
 
     rows = (row("trained, mean", 0.9), row("trained in int8, mean", 0.8975), row("trained in int8, mean", 0.1, "k-NN"))
-    results = Results(checkpoint_sha256="", network="", data="", rows=rows)
+    results = Results(checkpoint_sha256="", network="", grid=(1, 1), data="", rows=rows)
     assert results.difference("int8") == {"mean": -0.25}
     assert results.difference("float16") == {}

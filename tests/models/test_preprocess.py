@@ -54,3 +54,14 @@ def test_transparency_lies_over_white():
 def test_sixteen_bits_are_scaled_not_clipped():
     grey = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
     assert [upright_rgb(grey).getpixel((x, 0))[0] for x in range(3)] == [0, 128, 255]
+
+
+@pytest.mark.parametrize("target", [(224, 224), (224, 448), (96, 32)])
+@pytest.mark.parametrize("size", [(300, 300), (640, 480), (61, 47), (47, 610), (33, 1000)])
+def test_a_crop_in_whole_pixels_stays_within_the_picture(target, size):
+    recipe = PixelRecipe(size=target, crop=0.9, whole_pixels=True)
+    view = view_of(size, recipe)
+    assert min(view.left, view.top) >= 0
+    assert view.right <= size[0] + 1e-6
+    assert view.bottom <= size[1] + 1e-6
+    assert to_pixels(Image.new("RGB", size), recipe).shape == (*target, 3)

@@ -64,5 +64,20 @@ def test_no_whole_number_of_patches_is_an_error(checkpoint, tmp_path, capsys):
     code = main(["export", str(checkpoint.folder), "--out", str(tmp_path / "x"), "--size", "18x16"])
     assert code == 1
     assert "18x16 pixels are no whole number of 4x4 patches" in capsys.readouterr().err
-    assert main(["export", str(checkpoint.folder), "--out", str(tmp_path / "x"), "--size", "big"]) == 1
+    assert main(["export", str(checkpoint.folder), "--out", str(tmp_path / "x"), "--size", "big"]) == 2
     assert "--size 'big' is no size" in capsys.readouterr().err
+    assert main(["export", str(checkpoint.folder), "--out", str(tmp_path / "x"), "--size", "4x8"]) == 1
+    assert "have 2 patches; a network needs 4" in capsys.readouterr().err
+
+
+def test_results_of_another_size_do_not_go_into_a_bundle(checkpoint, tmp_path):
+    from models.checkpoint import WEIGHTS
+    from models.errors import ConfigError
+    from models.export import export_bundle
+    from models.files import sha256_of
+    from models.resize import resized
+    from models.results import Results
+
+    results = Results(checkpoint_sha256=sha256_of(checkpoint.folder / WEIGHTS), network="x", grid=(4, 4), data="y")
+    with pytest.raises(ConfigError, match="results are of a grid of 4x4 patches, this export has 8x8"):
+        export_bundle(resized(checkpoint, (32, 32)), tmp_path / "bundle", bundle_id="other", measured=results)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.errors import HubError, IJEPAError, SourceError
+from models.errors import HubError, SourceError
 from tests.models import meta_layout
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (61, 47, 3), dtype=np.uint8)
@@ -331,6 +331,8 @@ def test_our_weights_load_strictly_elsewhere_and_give_the_same_tokens(to, tmp_pa
     from tests.golden.make import write_tiny_checkpoint
 
     checkpoint = read_checkpoint(write_tiny_checkpoint(tmp_path / "step"))
+    recipe = checkpoint.config.pixels.model_copy(update={"mean": (0.2, 0.3, 0.4)})
+    checkpoint = checkpoint._replace(config=checkpoint.config.model_copy(update={"pixels": recipe}))
     export_format(checkpoint, to, tmp_path / to, "Apache-2.0")
     pixels = torch.randn(2, 3, 16, 16)
     expected = load_model(checkpoint).eval().target_encoder(pixels)
@@ -348,8 +350,8 @@ def test_our_weights_load_strictly_elsewhere_and_give_the_same_tokens(to, tmp_pa
         )
         assert not any(report.values())
         assert close(theirs.eval()(pixels).last_hidden_state, expected)
-        recipe, again = imported(tmp_path / to, tmp_path)
-        assert recipe.config.pixels.mean == checkpoint.config.pixels.mean
+        back, again = imported(tmp_path / to, tmp_path)
+        assert back.config.pixels.mean == (0.2, 0.3, 0.4)
         assert close(again.eval().target_encoder(pixels), expected)
     else:
         from safetensors.torch import load_file
@@ -369,4 +371,3 @@ def test_training_does_not_start_from_half_a_network(hugging_face, tmp_path):
     checkpoint, _ = imported(hugging_face[0], tmp_path)
     with pytest.raises(CheckpointError, match="no context_encoder and no predictor; training starts from a whole"):
         Trainer(RECIPES["debug"](), tmp_path / "run", init=checkpoint)
-    assert issubclass(CheckpointError, IJEPAError)

@@ -199,8 +199,7 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, monkeypatch):
 
 
 def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
-    from models.checkpoint import read_checkpoint
-    from models.export import trained_on
+    from models.checkpoint import read_checkpoint, trained_on
     from training.trainer import Trainer, find_resume
 
     config, run = begun

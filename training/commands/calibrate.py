@@ -14,7 +14,7 @@ import numpy as np
 
 from models.bundle import Bundle, Calibration, find_bundle, read_bundle, refuse_to_replace, write_manifest
 from models.energy import draw_blocks, energy_maps
-from models.errors import ConfigError, DataError
+from models.errors import ConfigError, DataError, UsageError
 from models.files import whole_folder
 from models.preprocess import to_pixels
 from models.progress import progress
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> None:
     bundle, source = read_bundle(find_bundle(args.bundle)), open_source(args.data)
     if not bundle.manifest.predicts:
         raise ConfigError(f"{bundle.manifest.id} has no predictor (its source had none), so it knows no energy")
-    if args.masks < 1:
-        raise ConfigError(f"--masks is {args.masks}; a picture needs at least one draw")
+    if args.masks < 1 or args.seed < 0:
+        raise UsageError(f"--masks is {args.masks}, at least 1; --seed is {args.seed}, at least 0")
     refuse_to_replace(args.out)
     calibration = calibrate(bundle, source, args.masks, args.seed)
     with whole_folder(args.out) as folder:

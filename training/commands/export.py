@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.checkpoint import read_checkpoint
-from models.errors import ConfigError
+from models.errors import ConfigError, UsageError
 from models.export import export_bundle
 from models.formats import FORMATS, export_format
 from models.precisions import FOR_ACCURACY, FOR_RANGES, MAKERS, Pictures
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="a step's folder, or a run's (its latest)")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="the bundle's folder; what is there is replaced"
+        "--out", metavar="DIR", type=Path, required=True, help="the folder to write; a bundle that is there is replaced"
     )
     parser.add_argument("--to", choices=("bundle", *FORMATS), default="bundle", help="what to write (bundle)")
     parser.add_argument("--id", help="the name that clients call the model by (the folder's name)")
@@ -70,6 +70,9 @@ def run(args: argparse.Namespace) -> None:
     if args.size:
         checkpoint = resized(checkpoint, read_size(args.size))
     if args.to != "bundle":
+        given = [name for name in ("store", "precision", "calibration", "card", "probes", "id") if getattr(args, name)]
+        if given := [name for name in given if (name, args.store) != ("store", "float32")]:
+            raise UsageError(f"--to {args.to} writes the target encoder in float32; --{given[0]} is for bundles")
         export_format(checkpoint, args.to, args.out, args.licence)
         print(args.out)
         return
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"{bundle_id!r} is no id; use small letters, digits, dots, dashes and underscores")
     precisions = tuple(dict.fromkeys(args.precision or ()))
     if bool(precisions) != bool(args.calibration):
-        raise ConfigError(
+        raise UsageError(
             "--precision and --calibration URI go together: a precision is made for and measured on pictures"
         )
     manifest = export_bundle(
@@ -110,11 +113,11 @@ def read_size(text: str) -> tuple[int, int]:
     """`448`, or `448x224`.
 
     Raises:
-        ConfigError: neither.
+        UsageError: neither.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match:
-        raise ConfigError(f"--size {text!r} is no size; give pixels, as in 448 or 448x224 (height x width)")
+        raise UsageError(f"--size {text!r} is no size; give pixels, as in 448 or 448x224 (height x width)")
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from models.checkpoint import write_checkpoint
-from models.errors import ConfigError
+from models.errors import ConfigError, UsageError
 from models.published import find_published, restriction
 from models.sources import import_source
 
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import, and say what was taken for granted."""
+    if args.heads is not None and args.heads < 1:
+        raise UsageError(f"--heads is {args.heads}; a network has at least 1")
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"{args.out} is not empty; use another --out")
     if published := find_published(args.source):

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     results = Results(
         checkpoint_sha256=network.checkpoint_sha256,
         network=network.description,
+        grid=network.config.encoder.grid,
         data=data,
         rows=rows,
         swap=swap(network, test, asked=bool(args.method)) if SWAP in methods else (),
