@@ -112,9 +112,9 @@ def test_scores_are_computed_once_and_follow_the_pictures(tmp_path, monkeypatch,
     runs = []
     monkeypatch.setattr(module, "run_probe", lambda *args: (runs.append(1), run_probe(*args))[1])
 
-    first = list(module.measure(network, list(PROBES["knn"]), parts, cache))
+    first = list(module.measure(network, list(PROBES["knn"]), parts, cache, {}))
     computed = len(runs)
-    again = list(module.measure(network, list(PROBES["knn"]), parts, cache))
+    again = list(module.measure(network, list(PROBES["knn"]), parts, cache, {}))
     assert again == first
     assert len(runs) == computed
     assert {row.features for row in first} >= {
@@ -124,9 +124,9 @@ def test_scores_are_computed_once_and_follow_the_pictures(tmp_path, monkeypatch,
         "trained, mean",
     }
 
-    list(module.measure(network, list(PROBES["knn"]), (parts[0], open_source("synthetic:31")), cache))
+    list(module.measure(network, list(PROBES["knn"]), (parts[0], open_source("synthetic:31")), cache, {}))
     assert len(runs) == 2 * computed
-    list(module.measure(untrained(network, seed=1), list(PROBES["knn"]), parts, cache))
+    list(module.measure(untrained(network, seed=1), list(PROBES["knn"]), parts, cache, {}))
     assert len(runs) > 2 * computed
 
 
