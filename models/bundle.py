@@ -11,6 +11,7 @@ training_log.csv        the log of the run that made the weights, where there is
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,13 +21,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from models.config import Frozen, ModelConfig
-from models.errors import BundleError
+from models.errors import BundleError, ConfigError
 from models.files import sha256_of
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
 CANONICAL, CARD, TRAINING_LOG = "canonical.safetensors", "MODEL_CARD.md", "training_log.csv"
+ID = r"[a-z0-9][a-z0-9._-]*"
+"""What a bundle's name is made of."""
 ZOO = Path(__file__).parent / "zoo"
 
 
@@ -110,7 +113,7 @@ class Manifest(Frozen):
     """`manifest.json`."""
 
     format: int
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    id: Annotated[str, Field(pattern=f"^{ID}$")]
     licence: str
     source: Provenance
     model: ModelConfig
@@ -167,6 +170,17 @@ class Bundle(NamedTuple):
         if missing := wanted - tensors.keys():
             raise BundleError(f"{self.path(CANONICAL)} lacks {', '.join(sorted(missing))}")
         return tensors
+
+
+def check_id(text: str) -> str:
+    """What may name a bundle to clients.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    if not re.fullmatch(ID, text):
+        raise ConfigError(f"{text!r} is no id; use small letters, digits, dots, dashes and underscores")
+    return text
 
 
 def variant_file(name: str, precision: str) -> str:
@@ -242,10 +256,17 @@ def refuse_to_replace(out: Path) -> None:
     Raises:
         BundleError: something else is there.
     """
-    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
-        raise BundleError(f"{out} is not empty and holds no bundle; use another --out")
     if out.exists() and not out.is_dir():
         raise BundleError(f"{out} is a file; --out names a folder")
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not found:
+        return
+    try:
+        own = {MANIFEST, *read_manifest(out).files}
+    except BundleError as error:
+        raise BundleError(f"{out} is not empty and holds no bundle; use another --out") from error
+    if foreign := found - own:
+        raise BundleError(f"{out} holds {', '.join(sorted(foreign))} besides a bundle; use another --out")
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> Manifest:

@@ -67,6 +67,15 @@ class EncoderConfig(Frozen):
         return self.grid[0] * self.grid[1]
 
     @property
+    def mlp_ratio(self) -> float:
+        """What timm multiplies the width by, and cuts to a whole number, to get `hidden`."""
+        return (self.hidden + 0.5) / self.width
+
+    def at_once(self, most: int) -> int:
+        """How many pictures to compute at once on a CPU: at most so many, fewer of a large network."""
+        return max(1, min(most, 2**20 // (self.patches * self.width)))
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.grid[0] * self.patch_size, self.grid[1] * self.patch_size

@@ -53,7 +53,7 @@ class Encoder(VisionTransformer):
             embed_dim=config.width,
             depth=config.depth,
             num_heads=config.heads,
-            mlp_ratio=config.hidden / config.width,
+            mlp_ratio=config.mlp_ratio,
             class_token=False,
             fc_norm=False,
             norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
@@ -72,22 +72,24 @@ class Encoder(VisionTransformer):
         attn_mask: Bool[Tensor, "B 1 1 K"] | None = None,
     ) -> Float[Tensor, "B n D"]:
         """Tokens after the last norm: of every patch, or of the patches `ids`, the others dropped before the first block."""
-        return self.norm(self.blocks_of(pixels, ids, attn_mask)[-1])
+        return self.norm(self.blocks_of(pixels, ids, attn_mask, last=1)[-1])
 
     def blocks_of(
         self,
         pixels: Float[Tensor, "B C H W"],
         ids: Int64[Tensor, "B K"] | None = None,
         attn_mask: Bool[Tensor, "B 1 1 K"] | None = None,
+        *,
+        last: int,
     ) -> list[Float[Tensor, "B n D"]]:
-        """The tokens after each block, before the last norm."""
+        """The tokens after each of the `last` blocks, before the last norm."""
         x = self.patch_embed(pixels) + self.pos_embed
         if ids is not None:
             x = gather_tokens(x, ids)
-        outputs = []
+        outputs: list[Tensor] = []
         for block in self.blocks:
             x = block(x, attn_mask=attn_mask)
-            outputs.append(x)
+            outputs = [*outputs, x][-last:]
         return outputs
 
 

@@ -1,6 +1,6 @@
 """How surprising each patch of a picture is given the rest: the distance between what is predicted there and what is there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -34,6 +34,9 @@ class Networks(Protocol):
         """One target block a row."""
         ...
 
+
+TARGET_EPS = 1e-5
+"""Of the layer norm without weights that gives the targets of the training."""
 
 PAPER: dict[str, Any] = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5)}
 """Blocks of the paper (appendix A.1), for a bundle that does not say which it was trained with."""
@@ -99,7 +102,7 @@ def _block(
 
 
 def energy_maps(
-    networks: Networks, manifest: Manifest, pixels: UInt8[np.ndarray, "B H W C"], draws: Sequence[Draw]
+    networks: Networks, manifest: Manifest, pixels: UInt8[np.ndarray, "B H W C"], draws: Iterable[Draw]
 ) -> Float64[np.ndarray, "B gh gw"]:
     """The energy of every patch: its mean over the draws that hid it, NaN where none did."""
     tokens = networks.encode(pixels, ["tokens"])["tokens"]

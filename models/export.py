@@ -17,7 +17,8 @@ from models.bundle import (
     refuse_to_replace,
     write_manifest,
 )
-from models.checkpoint import RUN_LOG, WEIGHTS, Checkpoint, licence_of, load_model, trained_on
+from models.checkpoint import LATEST, RUN_LOG, WEIGHTS, Checkpoint, licence_of, load_model, trained_on
+from models.energy import TARGET_EPS
 from models.errors import ConfigError
 from models.files import sha256_of, whole_folder
 from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
@@ -81,7 +82,7 @@ def export_bundle(
         variants, tolerance = {}, dict(TOLERANCE)
         for precision in precisions:
             assert pictures is not None, "a precision is measured on pictures"
-            variant = add_precision(folder, precision, graphs, checkpoint.config.encoder.grid, pictures)
+            variant = add_precision(folder, precision, graphs, checkpoint.config.encoder, pictures)
             difference = measured.difference(precision) if measured else {}
             variants[precision] = variant.model_copy(update={"probe_difference": difference})
             tolerance[precision] = canonical_tolerance(folder, precision, graphs, canonical)
@@ -95,9 +96,9 @@ def export_bundle(
             "variants": {name: value.model_dump() for name, value in variants.items()},
         }
         (folder / CARD).write_text(model_card(description, measured, card))
-        run_log = checkpoint.folder.parent / RUN_LOG
-        if run_log.is_file():
-            shutil.copyfile(run_log, folder / TRAINING_LOG)
+        run = checkpoint.folder.parent
+        if (run / LATEST).is_file() and (run / RUN_LOG).is_file():
+            shutil.copyfile(run / RUN_LOG, folder / TRAINING_LOG)
         return write_manifest(folder, description)
 
 
@@ -105,6 +106,8 @@ def model_card(manifest: dict[str, Any], measured: Results | None, text: str | N
     """A card: the text that was given, or what the manifest says of the network; then what was measured, from the manifest."""
     source, encoder = manifest["source"], manifest["model"]["encoder"]
     seen = f" ({source['images_seen']:,} pictures seen in {source['steps']:,} steps)" if source["steps"] else ""
+    if text and manifest["licence"] not in text:
+        text = f"{text.rstrip()}\n\nLicence of the weights: {manifest['licence']}.\n"
     text = text or (
         f"# {manifest['id']}\n\n"
         f"An I-JEPA: a {encoder['depth']}-block, {encoder['width']}-wide Vision Transformer over "
@@ -161,7 +164,7 @@ def _describe(
         "poolings": poolings_of(checkpoint.config.encoder),
         "masking": settings.get("masking", {}),
         "distance": {"name": objective.get("distance", "smooth_l1"), "beta": objective.get("beta", 1.0)},
-        "target_normalisation": {"name": "layer_norm", "eps": 1e-5},
+        "target_normalisation": {"name": "layer_norm", "eps": TARGET_EPS},
         "stored_weights": weights,
         "parity": {name: value.model_dump() for name, value in parity.items()},
         "probes": measured.model_dump(mode="json") if measured else {},

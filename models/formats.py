@@ -35,9 +35,8 @@ def export_format(checkpoint: Checkpoint, to: str, out: Path, licence: str | Non
     check_tensors(whole_or_part(checkpoint), checkpoint.tensors, str(checkpoint.folder))
     prefix = "target_encoder."
     tensors = {k.removeprefix(prefix): v.contiguous() for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
-    config = checkpoint.config
-    renamed, files, loading = FORMATS[to](tensors, config.encoder, config.pixels)
-    licence = licence or licence_of(checkpoint.training)
+    config, licence = checkpoint.config, licence or licence_of(checkpoint.training)
+    renamed, files, loading = FORMATS[to](tensors, config.encoder, config.pixels, licence)
     with whole_folder(out) as folder:
         save_file(renamed, folder / WEIGHTS, metadata={"format": "pt"})
         for name, document in files.items():
@@ -52,7 +51,7 @@ def export_format(checkpoint: Checkpoint, to: str, out: Path, licence: str | Non
 Files = tuple[dict[str, Tensor], dict[str, dict[str, Any]], str]
 
 
-def _timm(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe) -> Files:
+def _timm(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe, licence: str) -> Files:
     """A folder for `local-dir:`. Every size is given as arguments of one architecture, so none has to be in timm's list."""
     if encoder.norm_eps != 1e-6:
         raise ExportError(f"timm's Vision Transformer has a norm epsilon of 1e-6, this network {encoder.norm_eps}")
@@ -68,7 +67,7 @@ def _timm(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecip
             "embed_dim": encoder.width,
             "depth": encoder.depth,
             "num_heads": encoder.heads,
-            "mlp_ratio": encoder.hidden / encoder.width,
+            "mlp_ratio": encoder.mlp_ratio,
             "class_token": False,
             "global_pool": "avg",
             "fc_norm": False,
@@ -81,6 +80,7 @@ def _timm(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecip
             "crop_mode": "squash" if pixels.fit == "squash" else "center",
             "mean": pixels.mean,
             "std": pixels.std,
+            "license": licence,
             "num_classes": 0,
             "first_conv": "patch_embed.proj",
             "classifier": "head",
@@ -90,7 +90,7 @@ def _timm(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecip
     return tensors, {"config.json": config}, code
 
 
-def _transformers(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe) -> Files:
+def _transformers(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe, _: str) -> Files:
     """What `IJepaModel.save_pretrained` writes, and an image processor with the statistics of the training."""
     height, width = encoder.image_size
     config = {
@@ -129,16 +129,20 @@ def _transformers(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: Pi
     return to_transformers(tensors), {"config.json": config, "preprocessor_config.json": processor}, code
 
 
-def _safetensors(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe) -> Files:
+def _safetensors(tensors: dict[str, Tensor], encoder: EncoderConfig, pixels: PixelRecipe, licence: str) -> Files:
     """Timm's names, and all that one needs to know in JSON."""
-    config = {"encoder": encoder.model_dump(mode="json"), "pixels": pixels.model_dump(mode="json")}
+    config = {
+        "encoder": encoder.model_dump(mode="json"),
+        "pixels": pixels.model_dump(mode="json"),
+        "licence": licence,
+    }
     code = (
         'from safetensors.torch import load_file\n\ntensors = load_file("FOLDER/model.safetensors")  # timm\'s names\n'
     )
     return tensors, {"config.json": config}, code
 
 
-FORMATS: dict[str, Callable[[dict[str, Tensor], EncoderConfig, PixelRecipe], Files]] = {
+FORMATS: dict[str, Callable[[dict[str, Tensor], EncoderConfig, PixelRecipe, str], Files]] = {
     "timm": _timm,
     "transformers": _transformers,
     "safetensors": _safetensors,

@@ -20,13 +20,13 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from models.bundle import CONTEXT, ENCODER, PREDICTOR, Accuracy, Variant, variant_file
+from models.config import EncoderConfig
 from models.errors import ConfigError, ExportError
 from models.progress import progress
 from models.session import Session
 
 Precision = Literal["float16", "int8"]
 Inputs = dict[str, np.ndarray]
-BATCH = 16
 FOR_RANGES = 512
 """Pictures from which int8 finds the ranges of activations."""
 FOR_ACCURACY = 1000
@@ -41,7 +41,7 @@ class Pictures(NamedTuple):
 
 
 def add_precision(
-    folder: Path, precision: Precision, graphs: Sequence[str], grid: tuple[int, int], pictures: Pictures
+    folder: Path, precision: Precision, graphs: Sequence[str], encoder: EncoderConfig, pictures: Pictures
 ) -> Variant:
     """Write every graph of a bundle in another precision, and measure it.
 
@@ -57,7 +57,7 @@ def add_precision(
     ranges, rest = pictures.pixels[:FOR_RANGES], pictures.pixels[FOR_RANGES:][:FOR_ACCURACY]
     accuracy = {}
     for name in graphs:
-        feed = _Feed(folder, name, grid)
+        feed = _Feed(folder, name, encoder)
         with _quiet():
             MAKERS[precision](folder / name, folder / variant_file(name, precision), feed(ranges))
         accuracy[name] = _accuracy(folder, name, precision, feed(rest))
@@ -67,15 +67,15 @@ def add_precision(
 class _Feed:
     """Inputs of a graph for batches of pictures: as in training, a third of the patches is context, a sixth is asked for."""
 
-    def __init__(self, folder: Path, name: str, grid: tuple[int, int]) -> None:
-        self._name, self._patches = name, grid[0] * grid[1]
+    def __init__(self, folder: Path, name: str, encoder: EncoderConfig) -> None:
+        self._name, self._patches, self._batch = name, encoder.patches, encoder.at_once(16)
         self._context = Session(folder / CONTEXT) if name == PREDICTOR else None
 
     def __call__(self, pixels: UInt8[np.ndarray, "n H W C"]) -> Iterator[Inputs]:
         draw = np.random.default_rng(0)
         with progress(len(pixels), f"pictures through {self._name}", "pictures") as bar:
-            for start in range(0, len(pixels), BATCH):
-                batch = pixels[start : start + BATCH]
+            for start in range(0, len(pixels), self._batch):
+                batch = pixels[start : start + self._batch]
                 yield self._inputs(batch, draw)
                 bar.update(len(batch))
 

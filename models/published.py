@@ -1,7 +1,7 @@
 """The I-JEPA weights that others published, under every name they go by: what they saw, and what one may do with them."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 NON_COMMERCIAL = "CC-BY-NC-4.0"
 
@@ -36,6 +36,18 @@ PUBLISHED = (
         ("IN22K-vit.g.16-600e", "facebook/ijepa_vitg16_22k", "timm:vit_giant_patch16_gap_224.in22k_ijepa"),
     ),
 )
+SETTINGS: dict[str, Any] = {
+    "masking": {
+        "name": "reference",
+        "targets": 4,
+        "target_scale": [0.15, 0.2],
+        "target_aspect": [0.75, 1.5],
+        "context_scale": [0.85, 1.0],
+        "min_keep": 10,
+    },
+    "objective": {"distance": "smooth_l1", "beta": 1.0},
+}
+"""What every published configuration trained with, in our recipes' words."""
 
 
 def restriction(licence: str) -> str:

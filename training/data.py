@@ -128,6 +128,10 @@ def idx(argument: str) -> Arrays:
         raise DataError(f"{path} holds an array of shape {pixels.shape}, not pictures by height by width")
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
     labels = read_idx(beside).astype(np.int64) if beside != path and beside.exists() else None
+    if labels is not None and labels.shape != pixels.shape[:1]:
+        raise DataError(
+            f"{beside} has labels of shape {labels.shape}, {path} {len(pixels):,} pictures: one belongs to each"
+        )
     classes = tuple(str(label) for label in np.unique(labels)) if labels is not None else ()
     return Arrays(pixels, labels, classes, f"{len(pixels):,} pictures of {path.name}")
 

@@ -29,6 +29,7 @@ from models.checkpoint import (
     point_latest,
     read_checkpoint,
     step_folder,
+    trained_on,
     write_checkpoint,
 )
 from models.encoder import normalise
@@ -74,7 +75,7 @@ class Trainer:
         self.config, self.out, self.recipe = config, out, recipe
         self.init = init and {
             "sha256": sha256_of(init.folder / WEIGHTS),
-            "trained_on": init.training.get("trained_on"),
+            "trained_on": trained_on(init.training),
             "licence": licence_of(init.training),
         }
         self.device = pick_device(config.run.device)
@@ -251,12 +252,15 @@ class Trainer:
             CheckpointError: a missing or broken file.
         """
         checkpoint = read_checkpoint(path)
-        before = {key: checkpoint.training.get(key) for key in ("pictures", "init")} | (
-            checkpoint.training.get("settings") or {}
-        )
+        training = checkpoint.training
+        before = {
+            "pictures": training.get("pictures"),
+            "init": (training.get("init") or {}).get("sha256"),
+            **(training.get("settings") or {}),
+        }
         now = {
             "pictures": {"count": len(self.source), "fingerprint": self.source.fingerprint},
-            "init": self.init,
+            "init": self.init and self.init["sha256"],
             **self.config.result_half(),
         }
         if changed := differences(before, now):

@@ -20,24 +20,12 @@ from models.errors import SourceError
 from models.ijepa import IJEPA, PARTS
 from models.preprocess import PixelRecipe
 from models.progress import progress
-from models.published import find_published
+from models.published import SETTINGS, find_published
 from models.sources.huggingface import read_folder, read_hub
 from models.sources.meta import read_meta
 from models.sources.reading import Preprocessing, Read, few
 from models.sources.timm_models import TIMM, read_timm
 
-META_SETTINGS = {
-    "masking": {
-        "name": "reference",
-        "targets": 4,
-        "target_scale": [0.15, 0.2],
-        "target_aspect": [0.75, 1.5],
-        "context_scale": [0.85, 1.0],
-        "min_keep": 10,
-    },
-    "objective": {"distance": "smooth_l1", "beta": 1.0},
-}
-"""What every published configuration trained with."""
 _Part = TypeVar("_Part", EncoderConfig, PredictorConfig, PixelRecipe)
 
 
@@ -86,10 +74,10 @@ def import_source(
         "recipe": f"imported from {read.name}",
         "trained_on": published.trained_on if published else "pictures that its file does not name",
         "licence": licence or (published and published.licence) or read.licence or "unspecified",
-        "settings": META_SETTINGS,
+        "settings": dict(SETTINGS if published else read.settings),
     }
-    notes = (_heads_note(encoder.heads, heads, read.heads), *read.notes)
-    return Imported(config, {name: tensor.float() for name, tensor in tensors.items()}, training, notes)
+    notes = (_heads_note(encoder.heads, heads, read.heads), *_missing_note(read), *read.notes)
+    return Imported(config, _own_storage(tensors), training, notes)
 
 
 def _read(source: str, preprocessing: Preprocessing) -> Read:
@@ -186,6 +174,23 @@ def _checked(kind: type[_Part], source: str, **fields: Any) -> _Part:
         first = error.errors()[0]
         where = f" ({'.'.join(map(str, first['loc']))})" if first["loc"] else ""
         raise SourceError(f"{source} cannot be used: {first['msg'].removeprefix('Value error, ')}{where}") from error
+
+
+def _own_storage(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """In float32, each with memory of its own: a file may hold one tensor under two names, which a checkpoint does not."""
+    seen: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        own[name] = tensor.float()
+        if own[name].data_ptr() in seen:
+            own[name] = own[name].clone()
+        seen.add(own[name].data_ptr())
+    return own
+
+
+def _missing_note(read: Read) -> list[str]:
+    absent = [part for part in PARTS if part not in read.parts]
+    return [f"without {' and '.join(absent)} it can encode, not predict"] if absent else []
 
 
 def _heads_note(heads: int, flag: int | None, stated: int | None) -> str:

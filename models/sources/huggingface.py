@@ -34,7 +34,7 @@ def read_folder(folder: Path, name: str, preprocessing: Preprocessing) -> Read:
     notes = [one_encoder("one encoder (by its converter, Meta's context encoder)")]
     notes += [f"left out, being no part of the encoder: {few(ignored)}"] if ignored else []
     heads, eps = config.get("num_attention_heads", 12), config.get("layer_norm_eps", 1e-12)
-    return Read(name, {"target_encoder": kept}, pixels, heads, eps, _licence_of(folder), tuple(notes))
+    return Read(name, {"target_encoder": kept}, pixels, heads, eps, _licence_of(folder), notes=tuple(notes))
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -103,9 +103,12 @@ def _licence_of(folder: Path) -> str | None:
 
     card = folder / "README.md"
     try:
-        found = (metadata_load(card) or {}).get("license") if card.is_file() else None
+        header = (metadata_load(card) or {}) if card.is_file() else {}
     except (yaml.YAMLError, ValueError, OSError):
         return None  # a page without a readable header states no licence
+    found = header.get("license")
+    if found == "other":
+        found = header.get("license_name", found)
     return ", ".join(map(str, found)) if isinstance(found, list) else str(found) if found else None
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.convert import from_meta_predictor, without_prefix
 from models.errors import SourceError
+from models.published import NON_COMMERCIAL, SETTINGS
 from models.sources.reading import EVALUATION, Preprocessing, Read, few, first_line, one_encoder
 
 PARTS = {"context_encoder": "encoder", "predictor": "predictor", "target_encoder": "target_encoder"}
@@ -47,7 +48,7 @@ def read_meta(path: Path, preprocessing: Preprocessing) -> Read:
     if preprocessing == "upstream":
         notes += ("Meta's files come with no processor: the preprocessing is that of the published evaluation",)
     name = path.name.removesuffix(".tar").removesuffix(".pth")
-    return Read(name, parts, EVALUATION, licence="CC-BY-NC-4.0", notes=notes)
+    return Read(name, parts, EVALUATION, licence=NON_COMMERCIAL, notes=notes, settings=SETTINGS)
 
 
 def _is_tensors(value: object) -> bool:

@@ -1,5 +1,6 @@
 """What a reader of foreign weights gives, and what all readers share."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -11,7 +12,7 @@ EVALUATION: dict[str, Any] = {"crop": 224 / 256, "interpolation": "bicubic"}
 
 
 class Read(NamedTuple):
-    """What a reader found: tensors by part, and what the source itself states."""
+    """What a reader found: tensors by part, and what the source itself states; `settings` are those it was trained with."""
 
     name: str
     parts: dict[str, dict[str, Tensor]]
@@ -19,6 +20,7 @@ class Read(NamedTuple):
     heads: int | None = None
     norm_eps: float = 1e-6
     licence: str | None = None
+    settings: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
 
 
@@ -26,13 +28,13 @@ def believed(mean: object, std: object) -> dict[str, Any]:
     """Statistics of pixels, unless they are a class's default of 0.5, with which nothing was trained."""
     given = [value for value in (mean, std) if isinstance(value, list | tuple)]
     return (
-        {} if len(given) < 2 or any(set(values) == {0.5} for values in given) else {"mean": given[0], "std": given[1]}
+        {} if len(given) < 2 or all(set(values) == {0.5} for values in given) else {"mean": given[0], "std": given[1]}
     )
 
 
 def one_encoder(which: str) -> str:
-    """What to tell of a source without a predictor."""
-    return f"the source has {which}, which fills the target encoder; without both encoders and a predictor it can encode, not predict"
+    """What to tell of a source that does not have both."""
+    return f"the source has {which}, which fills the target encoder"
 
 
 def first_line(error: Exception) -> str:

@@ -47,5 +47,5 @@ def read_timm(name: str, preprocessing: Preprocessing) -> Read:
         block.attn.num_heads,
         norm.eps,
         given.get("license"),
-        notes,
+        notes=notes,
     )

@@ -25,6 +25,18 @@ def test_every_route_is_documented(golden):
         assert f"`{path}`" in API or f"{path}`" in API, path
 
 
+def test_every_setting_is_documented_with_its_values():
+    from typing import get_args
+
+    from service.settings import Settings
+
+    table = {line for line in API.splitlines() if line.startswith("| `IJEPA_")}
+    for name, field in Settings.model_fields.items():
+        (row,) = [line for line in table if f"`IJEPA_{name.upper()}`" in line]
+        for value in get_args(field.annotation):
+            assert not isinstance(value, str) or f"`{value}`" in row, (name, value)
+
+
 def test_every_verb_and_recipe_is_documented():
     import ijepa
     from training.recipes import RECIPES
@@ -49,10 +61,11 @@ def test_constraints_are_names_and_versions_alone():
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
-def test_links_between_pages_lead_somewhere():
+def test_pages_are_whole_and_links_between_them_lead_somewhere():
     pages = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     for page in pages:
+        assert "@@" not in (ROOT / page).read_text(), f"{page} has a gap to be filled"
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), (page, target)

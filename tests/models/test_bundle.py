@@ -29,6 +29,20 @@ def test_an_altered_file_does_not_load(copy):
         read_bundle(copy)
 
 
+def test_a_bundle_replaces_only_what_a_manifest_vouches_for(copy, tmp_path):
+    """A manifest.json may be another program's, and a bundle's folder may hold somebody's notes."""
+    from models.bundle import refuse_to_replace
+
+    refuse_to_replace(copy)
+    (copy / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"holds notes\.txt besides a bundle"):
+        refuse_to_replace(copy)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text('{"name": "my web app"}')
+    with pytest.raises(BundleError, match="holds no bundle"):
+        refuse_to_replace(tmp_path / "app")
+
+
 def test_a_missing_file_is_named(copy):
     (copy / "predictor.onnx").unlink()
     with pytest.raises(BundleError, match=r"lacks predictor\.onnx"):

@@ -79,6 +79,10 @@ def test_calibrate_writes_a_bundle_with_mean_and_spread(golden, tmp_path, capsys
     assert np.isfinite(calibration.mean).all()
     assert (np.array(calibration.std) > 0).all()
     assert (calibration.pictures, calibration.masks) == (20, 12)
-    assert after.manifest.files == before.manifest.files
+    changed = {name for name in after.manifest.files if after.manifest.files[name] != before.manifest.files[name]}
+    assert changed == {"MODEL_CARD.md"}
+    assert "Energies are calibrated on" in after.path("MODEL_CARD.md").read_text()
+    assert main([*arguments, "--masks", "12", "--id", "golden-2"]) == 0
+    assert read_bundle(tmp_path / "out").manifest.id == "golden-2"
     assert main([*arguments, "--out", str(tmp_path / "pictures")]) == 1
     assert "holds no bundle" in capsys.readouterr().err

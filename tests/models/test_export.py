@@ -109,6 +109,24 @@ def test_a_bundle_takes_the_place_of_nothing_but_a_bundle(tmp_path):
     assert read_checkpoint(step).tensors.keys() == checkpoint.tensors.keys()
 
 
+def test_a_card_of_ones_own_gets_the_licence_and_no_foreign_log_comes_along(tmp_path, capsys):
+    from ijepa import main
+    from models.bundle import read_bundle
+    from tests.golden.make import write_tiny_checkpoint
+
+    write_tiny_checkpoint(tmp_path / "step")
+    (tmp_path / "log.csv").write_text("another program's")
+    (tmp_path / "card.md").write_bytes("# Größe\n".encode("latin-1"))
+    command = ["export", str(tmp_path / "step"), "--out", str(tmp_path / "out"), "--card", str(tmp_path / "card.md")]
+    assert main(command) == 1
+    assert "card.md is no text in UTF-8" in capsys.readouterr().err
+    (tmp_path / "card.md").write_text("# Mine\n")
+    assert main([*command, "--licence", "CC0-1.0"]) == 0
+    bundle = read_bundle(tmp_path / "out")
+    assert bundle.path("MODEL_CARD.md").read_text().startswith("# Mine\n\nLicence of the weights: CC0-1.0.\n")
+    assert "training_log.csv" not in bundle.manifest.files
+
+
 def test_graphs_name_no_files_of_the_machine_that_made_them(bundles):
     for bundle in bundles.values():
         for name in bundle.manifest.parity:
@@ -126,8 +144,8 @@ def test_poolings_are_the_mean_and_the_normed_means_of_four_blocks():
     with torch.no_grad():
         tokens, mean, last4 = EncoderGraph(model)(pixels)
         encoder = model.target_encoder
-        blocks = encoder.blocks_of(normalise(pixels, model.config.pixels))
-        expected = torch.cat([encoder.norm(x).mean(1) for x in blocks[-4:]], dim=1)
+        blocks = encoder.blocks_of(normalise(pixels, model.config.pixels), last=4)
+        expected = torch.cat([encoder.norm(x).mean(1) for x in blocks], dim=1)
 
     assert torch.equal(mean, tokens.mean(1))
     assert torch.equal(last4, expected)

@@ -20,23 +20,31 @@ def pictures(count, size=16):
     return Pictures(noise.repeat(4, axis=1).repeat(4, axis=2), "made-up pictures")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
+@pytest.fixture(scope="module", params=["inside", "beside"])
+def bundle(request, tmp_path_factory):
+    """With weights inside the graphs, and beside them as those of large networks are."""
+    from models import graphs
     from models.bundle import read_bundle
     from models.checkpoint import read_checkpoint
     from models.export import export_bundle
 
     root = tmp_path_factory.mktemp("precisions")
     checkpoint = read_checkpoint(write_tiny_checkpoint(root / "step"))
-    export_bundle(
-        checkpoint,
-        root / "bundle",
-        bundle_id="tiny",
-        weights="float16",
-        precisions=("float16", "int8"),
-        pictures=pictures(1512),
-    )
-    return read_bundle(root / "bundle")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "beside":
+            patch.setattr(graphs, "INLINE", 1)
+        export_bundle(
+            checkpoint,
+            root / "bundle",
+            bundle_id="tiny",
+            weights="float16",
+            precisions=("float16", "int8"),
+            pictures=pictures(1512),
+        )
+    bundle = read_bundle(root / "bundle")
+    beside = {name for name in bundle.manifest.files if name.endswith(".data")}
+    assert len(beside) == (9 if request.param == "beside" else 0)
+    return bundle
 
 
 def test_every_graph_is_there_in_every_precision_and_measured(bundle):

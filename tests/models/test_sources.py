@@ -363,6 +363,64 @@ def test_our_weights_load_strictly_elsewhere_and_give_the_same_tokens(to, tmp_pa
         assert close(theirs(pixels), expected)
 
 
+@pytest.mark.parametrize(("mean", "std", "believed"), [(0.5, 0.5, False), (0.5, 0.25, True), (0.1, 0.5, True)])
+def test_statistics_are_believed_unless_they_are_a_class_default(mean, std, believed, hugging_face, tmp_path):
+    folder, _ = hugging_face
+    processor = folder / "preprocessor_config.json"
+    given = json.loads(processor.read_text()) | {"image_mean": [mean] * 3, "image_std": [std] * 3}
+    processor.write_text(json.dumps(given))
+    checkpoint, _ = imported(folder, tmp_path)
+
+    pixels = checkpoint.config.pixels
+    assert ((pixels.mean, pixels.std) == ((mean,) * 3, (std,) * 3)) == believed
+
+
+def test_nothing_is_said_of_how_an_unknown_network_was_trained(hugging_face, meta, tmp_path):
+    assert imported(hugging_face[0], tmp_path / "theirs")[0].training["settings"] == {}
+    assert imported(meta, tmp_path / "meta", heads=5)[0].training["settings"]["masking"]["name"] == "reference"
+
+
+@pytest.mark.parametrize("licence", ["cc-by-nc-4.0", "Acme Noncommercial 1.0"])
+def test_a_licence_survives_the_formats_of_others(licence, tmp_path):
+    from models.checkpoint import read_checkpoint
+    from models.formats import export_format
+    from tests.golden.make import write_tiny_checkpoint
+
+    checkpoint = read_checkpoint(write_tiny_checkpoint(tmp_path / "step"))
+    for to, prefix in (("timm", "timm:local-dir:"), ("transformers", "")):
+        export_format(checkpoint, to, tmp_path / to, licence)
+        back, _ = imported(f"{prefix}{tmp_path / to}", tmp_path / f"from-{to}", heads=checkpoint.config.encoder.heads)
+        assert back.training["licence"] == licence
+
+
+def test_two_names_for_one_tensor_are_two_tensors_here(tmp_path):
+    document = meta_layout.document()
+    document["target_encoder"] = document["encoder"]
+    checkpoint, model = imported(meta_layout.write(tmp_path / "shared.pth.tar", document), tmp_path, heads=5)
+    assert checkpoint.absent == ()
+    assert torch.equal(model.target_encoder.norm.weight, model.context_encoder.norm.weight)
+
+
+@pytest.mark.parametrize("part", ["encoder", "predictor"])
+def test_what_is_missing_is_said(part, tmp_path):
+    from models.sources import import_source
+
+    document = {key: value for key, value in meta_layout.document().items() if key != part}
+    found = import_source(str(meta_layout.write(tmp_path / "part.pth.tar", document)), heads=5)
+    assert any("it can encode, not predict" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(44, 60), (1408, 1920), (1664, 4032)])
+def test_every_hidden_width_is_the_one_that_was_asked_for(width, hidden):
+    """timm multiplies by a ratio and cuts to a whole number."""
+    from models.config import EncoderConfig
+    from models.encoder import Encoder
+
+    with torch.device("meta"):
+        encoder = Encoder(EncoderConfig(width=width, depth=1, heads=4, hidden=hidden, patch_size=4, grid=(2, 2)))
+    assert encoder.blocks[0].mlp.fc1.out_features == hidden
+
+
 def test_training_does_not_start_from_half_a_network(hugging_face, tmp_path):
     from models.checkpoint import CheckpointError
     from training.recipes import RECIPES

@@ -106,6 +106,13 @@ def test_idx_files_come_with_the_labels_beside_them(tmp_path, suffix):
     assert np.array_equal(np.asarray(source.open(1)), pixels[1])
 
 
+def test_labels_of_other_pictures_are_an_error_with_both_counts(tmp_path):
+    write_idx(tmp_path / "a-images-idx3-ubyte", np.zeros((5, 8, 8), dtype=np.uint8))
+    write_idx(tmp_path / "a-labels-idx1-ubyte", np.arange(4, dtype=np.uint8))
+    with pytest.raises(DataError, match=r"labels of shape \(4,\), .* 5 pictures"):
+        open_source(f"idx:{tmp_path / 'a-images-idx3-ubyte'}")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\0\0\x08", b"\0\0\x08\x03\0\0\0\x02", b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", b"PK"]
 )

@@ -68,6 +68,12 @@ def test_one_class_is_refused():
         run_probe(PROBES["linear"][0], Split(train, labels * 0, train, labels * 0))
 
 
+def test_too_few_pictures_to_choose_on_are_refused():
+    train = np.eye(3, dtype=np.float32)
+    with pytest.raises(DataError, match="several pictures each"):
+        run_probe(PROBES["linear"][0], Split(train, np.array([0, 1, 1]), train, np.array([0, 1, 1])))
+
+
 def test_chance_is_the_most_frequent_class_of_train():
     assert chance(np.array([0, 1, 1]), np.array([0, 0, 1, 0])).accuracy == 0.25
 

@@ -210,5 +210,12 @@ def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
         trained_on(read_checkpoint(last).training)
         == "512 synthetic pictures, starting from a network trained on the same"
     )
+    third = Trainer(config, tmp_path / "third", init=read_checkpoint(last)).run()
+    assert trained_on(read_checkpoint(third).training) == trained_on(read_checkpoint(last).training)
+    other = read_checkpoint(last)._replace(
+        training={"trained_on": "owls", "init": {"trained_on": "birds", "licence": "MIT"}}
+    )
+    fourth = read_checkpoint(Trainer(config, tmp_path / "fourth", init=other).run()).training
+    assert trained_on(fourth).endswith("trained on owls, starting from a network trained on birds")
     with pytest.raises(ConfigError, match="init was"):
         Trainer(config, tmp_path / "second", find_resume("auto", tmp_path / "second"))

@@ -8,12 +8,23 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from models.bundle import Bundle, Calibration, find_bundle, read_bundle, refuse_to_replace, write_manifest
-from models.energy import draw_blocks, energy_maps
+from models.bundle import (
+    CARD,
+    Bundle,
+    Calibration,
+    check_id,
+    find_bundle,
+    read_bundle,
+    refuse_to_replace,
+    write_manifest,
+)
+from models.energy import Draw, draw_blocks, energy_maps
 from models.errors import ConfigError, DataError, UsageError
 from models.files import whole_folder
 from models.preprocess import to_pixels
@@ -21,7 +32,6 @@ from models.progress import progress
 from models.session import BundleSessions
 from training.data import Source, open_source
 
-BATCH = 16
 LEAST = 2
 """Pictures below which there is no spread."""
 
@@ -33,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="URI", required=True, help="a folder of pictures, or another source of train's"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the new bundle goes")
+    parser.add_argument("--id", help="the name that clients call the new bundle by (that of the old one)")
     parser.add_argument("--masks", type=int, default=8, help="draws of blocks a picture (8)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
 
@@ -44,13 +55,19 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"{bundle.manifest.id} has no predictor (its source had none), so it knows no energy")
     if args.masks < 1 or args.seed < 0:
         raise UsageError(f"--masks is {args.masks}, at least 1; --seed is {args.seed}, at least 0")
+    bundle_id = check_id(args.id or bundle.manifest.id)
     refuse_to_replace(args.out)
     calibration = calibrate(bundle, source, args.masks, args.seed)
     with whole_folder(args.out) as folder:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path(name), folder / name)
+        with (folder / CARD).open("a") as card:
+            card.write(
+                f"\nEnergies are calibrated on {calibration.measured_on}, {calibration.pictures:,} pictures with {calibration.masks} "
+                "draws of blocks each.\n"
+            )
         document = json.loads(bundle.manifest.model_dump_json(exclude={"format", "files"}))
-        write_manifest(folder, document | {"calibration": calibration.model_dump()})
+        write_manifest(folder, document | {"id": bundle_id, "calibration": calibration.model_dump()})
     mean = np.array(calibration.mean)
     print(
         f"energies of {calibration.pictures:,} pictures: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} "
@@ -68,14 +85,13 @@ def calibrate(bundle: Bundle, source: Source, masks: int, seed: int) -> Calibrat
         ConfigError: draws that never hid some patch.
     """
     networks, manifest = BundleSessions(bundle), bundle.manifest
-    maps = []
-    with progress(len(source), "energies", "pictures") as bar:
-        for start in range(0, len(source), BATCH):
-            indices = range(start, min(start + BATCH, len(source)))
+    maps, batch = [], manifest.model.encoder.at_once(16)
+    with progress(len(source) * masks, "energies", "draws") as bar:
+        for start in range(0, len(source), batch):
+            indices = range(start, min(start + batch, len(source)))
             pixels = np.stack([to_pixels(source.open(i), manifest.model.pixels) for i in indices])
             draws = draw_blocks(manifest.masking, manifest.grid, masks, seed + start)
-            maps.append(energy_maps(networks, manifest, pixels, draws))
-            bar.update(len(pixels))
+            maps.append(energy_maps(networks, manifest, pixels, _told(draws, bar, len(pixels))))
     energies = np.concatenate(maps)
     seen = np.isfinite(energies).sum(axis=0)
     if len(energies) < LEAST:
@@ -91,3 +107,10 @@ def calibrate(bundle: Bundle, source: Source, masks: int, seed: int) -> Calibrat
         pictures=len(energies),
         measured_on=source.description,
     )
+
+
+def _told(draws: Sequence[Draw], bar: Any, pictures: int) -> Iterator[Draw]:
+    """The draws, each counted once it was used."""
+    for draw in draws:
+        yield draw
+        bar.update(pictures)

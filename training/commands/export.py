@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.bundle import check_id
 from models.checkpoint import read_checkpoint
 from models.errors import ConfigError, UsageError
 from models.export import export_bundle
@@ -77,8 +78,6 @@ def run(args: argparse.Namespace) -> None:
         print(args.out)
         return
     bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", bundle_id):
-        raise ConfigError(f"{bundle_id!r} is no id; use small letters, digits, dots, dashes and underscores")
     precisions = tuple(dict.fromkeys(args.precision or ()))
     if bool(precisions) != bool(args.calibration):
         raise UsageError(
@@ -87,10 +86,10 @@ def run(args: argparse.Namespace) -> None:
     manifest = export_bundle(
         checkpoint,
         args.out,
-        bundle_id=bundle_id,
+        bundle_id=check_id(bundle_id),
         licence=args.licence,
         weights=args.store,
-        card=args.card.read_text() if args.card else None,
+        card=read_card(args.card) if args.card else None,
         measured=read_results(args.probes) if args.probes else None,
         precisions=precisions,
         pictures=calibration_pictures(args.calibration, checkpoint.config.pixels) if precisions else None,
@@ -107,6 +106,18 @@ def run(args: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     print(args.out)
+
+
+def read_card(path: Path) -> str:
+    """The text of a model card.
+
+    Raises:
+        ConfigError: no text in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def read_size(text: str) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def run_probe(probe: Probe, split: Split) -> Score:
     """
     train, labels = split.train, split.train_labels
     hidden = held_out(len(labels))
-    if len(np.unique(labels[~hidden])) < 2:
+    if len(np.unique(labels[~hidden])) < 2 or not hidden.any():
         raise DataError("a probe needs at least two classes with several pictures each")
     choice = probe.choices[0]
     if len(probe.choices) > 1:

@@ -16,7 +16,6 @@ from training.probes import kmeans
 from training.probes.cache import Cache
 from training.probes.networks import Network
 
-BATCH = 256
 THUMBNAIL = 32
 """The longest side at which floors look at a picture."""
 COMPONENTS = 128
@@ -89,7 +88,7 @@ def encode_all(network: Network, source: Source) -> dict[str, np.ndarray]:
     """Every pooling of all pictures of a source."""
     parts: dict[str, list[np.ndarray]] = {}
     with progress(len(source), "features", "pictures") as bar:
-        for pixels in _batches(source, network.config.pixels):
+        for pixels in _batches(source, network.config.pixels, network.config.encoder.at_once(256)):
             for name, values in network.encode(pixels).items():
                 if name != "tokens":
                     parts.setdefault(name, []).append(values)
@@ -98,9 +97,9 @@ def encode_all(network: Network, source: Source) -> dict[str, np.ndarray]:
 
 
 def _thumbnails(source: Source, recipe: PixelRecipe) -> UInt8[np.ndarray, "n H W C"]:
-    return np.concatenate(list(_batches(source, recipe)))
+    return np.concatenate(list(_batches(source, recipe, 256)))
 
 
-def _batches(source: Source, recipe: PixelRecipe) -> Iterator[UInt8[np.ndarray, "b H W C"]]:
-    for start in range(0, len(source), BATCH):
-        yield np.stack([to_pixels(source.open(i), recipe) for i in range(start, min(start + BATCH, len(source)))])
+def _batches(source: Source, recipe: PixelRecipe, size: int) -> Iterator[UInt8[np.ndarray, "b H W C"]]:
+    for start in range(0, len(source), size):
+        yield np.stack([to_pixels(source.open(i), recipe) for i in range(start, min(start + size, len(source)))])

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from models.blocks import block_shapes, rectangles
+from models.energy import PAPER, TARGET_EPS, layer_norm
 from models.errors import ConfigError, DataError
 from models.preprocess import to_pixels
 from models.progress import progress
@@ -19,9 +20,6 @@ from training.data import Source
 from training.probes import wilson
 from training.probes.networks import Network
 
-BATCH = 64
-SCALE, ASPECT = (0.15, 0.2), (0.75, 1.5)
-"""Blocks as training hides them (paper, appendix A.1)."""
 APART = 30.0
 """Grey levels, on average over the block, by which a pair must differ to count as two different blocks."""
 
@@ -74,10 +72,10 @@ def swapped_blocks(network: Network, source: Source, pictures: int = 1000, seed:
     u = uniforms(seed, Purpose.SWAP, indices, n=4)
     donors = (np.arange(count) + 1 + np.floor(u[:, 0] * (count - 1)).astype(np.int64)) % count
     blocks = _blocks(network.config.encoder.grid, u[:, 1:])
-    parts = []
+    parts, batch = [], network.config.encoder.at_once(64)
     with progress(count, "swapped blocks", "pictures") as bar:
-        for start in range(0, count, BATCH):
-            some = slice(start, start + BATCH)
+        for start in range(0, count, batch):
+            some = slice(start, start + batch)
             parts.append(_compare(network, pixels[some], pixels[donors[some]], blocks[some]))
             bar.update(len(pixels[some]))
     return Pairs(*(np.concatenate(values) for values in zip(*parts, strict=True)))
@@ -85,7 +83,8 @@ def swapped_blocks(network: Network, source: Source, pictures: int = 1000, seed:
 
 def _blocks(grid: tuple[int, int], u: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n gh gw"]:
     """One block a picture, of any of the shapes that training hides."""
-    shapes = np.array([shape for group in block_shapes(grid, SCALE, ASPECT).values() for shape in group])
+    groups = block_shapes(grid, PAPER["target_scale"], PAPER["target_aspect"])
+    shapes = np.array([shape for group in groups.values() for shape in group])
     chosen = shapes[(u[:, 0] * len(shapes)).astype(int)]
     return rectangles(grid, chosen[:, 0], chosen[:, 1], u[:, 1], u[:, 2])
 
@@ -114,10 +113,8 @@ def _energy(
     network: Network, predicted: np.ndarray, tokens: np.ndarray, targets: Int64[np.ndarray, "b T"]
 ) -> Float64[np.ndarray, " b"]:
     """Mean distance of a block's predicted tokens from its layer-normed actual ones."""
-    actual = np.take_along_axis(tokens, targets.clip(0)[..., None], axis=1).astype(np.float64)
-    centred = actual - actual.mean(axis=-1, keepdims=True)
-    actual = centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + 1e-5)
-    return np.average(network.distance(predicted - actual), axis=1, weights=targets >= 0)
+    actual = layer_norm(np.take_along_axis(tokens, targets.clip(0)[..., None], axis=1), TARGET_EPS)
+    return np.average(network.distance(predicted.astype(np.float64) - actual), axis=1, weights=targets >= 0)
 
 
 def _padded(chosen: Bool[np.ndarray, "b N"]) -> Int64[np.ndarray, "b L"]:
