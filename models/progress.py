@@ -6,6 +6,8 @@ from typing import Any
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 5.0
+UP = "\x1b[A"
+"""How a bar below another gets back to it."""
 
 
 class _Lines:
@@ -15,9 +17,9 @@ class _Lines:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Pass on what would have been drawn over the last bar, if there is anything in it."""
-        if text.strip():
-            self._stream.write(text.strip("\r\n ") + "\n")
+        """Pass on what would have been drawn over the last bar, if there is anything in it but moves of the cursor."""
+        if line := text.replace(UP, "").strip():
+            self._stream.write(line + "\n")
 
     def flush(self) -> None:
         """Pass on."""

@@ -53,7 +53,7 @@ PROBES = {
         Probe("k-NN, k=20", knn.predict, "k", (20,)),
         Probe("k-NN, best k", knn.predict, "k", (1, 3, 5, 10, 20, 50, 100, 200)),
     ),
-    "linear": (Probe("linear", linear.predict, "C", (0.003, 0.03, 0.3, 3.0)),),
+    "linear": (Probe("linear", linear.predict, "C", (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)),),
 }
 
 HELD_OUT = 6
