@@ -28,6 +28,8 @@ import models
 log = logging.getLogger(__name__)
 
 LIMIT = 4 * 2**30
+COMPUTING = ("blocks", "config", "encoder", "energy", "graphs", "ijepa", "predictor", "preprocess", "session")
+"""Modules of `models` that a feature or a score may depend on. A bundle's graphs count by their content."""
 LIBRARIES = (np, onnxruntime, PIL, scipy, sklearn, timm, torch)
 
 
@@ -101,7 +103,7 @@ def _code() -> str:
     """What computes: the sources of networks, pictures and probes, and the versions of the libraries below them."""
     training = Path(__file__).parents[1]
     sources = [
-        *sorted(Path(models.__file__).parent.glob("*.py")),
+        *(Path(models.__file__).with_name(f"{name}.py") for name in COMPUTING),
         training / "counted.py",
         training / "data.py",
         *sorted((training / "probes").glob("*.py")),
