@@ -16,11 +16,11 @@ def debug() -> RunConfig:
 
 
 def fashion_mnist() -> RunConfig:
-    """`ijepa train fashion-mnist`: the model that comes with the project, nano on 7x7 patches, 24 epochs in batches of 32.
+    """`ijepa train fashion-mnist`: the first of the runs that made the bundled model, nano on 7x7 patches, 24 epochs of batches of 32.
 
-    1 h 24 min on one core with AVX512-BF16. Reaches 88.6 % by linear probe of mean-pooled features (untrained 77.9), 89.4 of
-    the last four blocks' (untrained 81.4), 87.1 by k-NN. Small batches on purpose: on the same pictures, four times as many
-    steps were worth three points of linear probe (docs/log.md).
+    1 h 24 min on one core with AVX512-BF16. Reaches 88.6 % by linear probe of mean-pooled features (untrained 77.9), 89.1 of
+    the last four blocks' (untrained 81.4), 87.1 by k-NN; the bundled model's card has how it was carried further. Small batches on
+    purpose: on the same pictures, four times as many steps were worth three points of linear probe (docs/log.md).
     """
     return RunConfig(
         data=DataConfig(uri="fashion-mnist:train", crop_scale=(0.4, 1.0)),
