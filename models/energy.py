@@ -1,7 +1,7 @@
 """How surprising each patch of a picture is given the rest: the distance between what is predicted there and what is there."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
@@ -9,38 +9,13 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from models.blocks import Shape, block_shapes
 from models.bundle import Manifest
 from models.errors import ConfigError
-
-
-@runtime_checkable
-class Networks(Protocol):
-    """The three graphs of a bundle."""
-
-    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """`tokens` and poolings by name."""
-        ...
-
-    def encode_context(
-        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
-    ) -> Float32[np.ndarray, "B K D"]:
-        """Tokens of the kept patches."""
-        ...
-
-    def predict(
-        self,
-        context_tokens: Float32[np.ndarray, "B K D"],
-        context_ids: Int64[np.ndarray, "B K"],
-        target_ids: Int64[np.ndarray, "B T"],
-    ) -> Float32[np.ndarray, "B T D"]:
-        """One target block a row."""
-        ...
-
+from models.session import Networks
 
 TARGET_EPS = 1e-5
 """Of the layer norm without weights that gives the targets of the training."""
 
 PAPER: dict[str, Any] = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5)}
 """Blocks of the paper (appendix A.1), for a bundle that does not say which it was trained with."""
-
 
 WITH_BLOCKS = ("multiblock", "reference")
 """Maskings whose targets are such blocks."""

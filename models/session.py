@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime as ort
@@ -64,8 +65,32 @@ class Session:
         return results
 
 
+@runtime_checkable
+class Networks(Protocol):
+    """What a bundle's three graphs compute, whoever computes it. Id -1 is padding; the tokens at padding mean nothing."""
+
+    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """`tokens` [B, N, D] and poolings [B, D'] by name."""
+        ...
+
+    def encode_context(
+        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
+    ) -> Float32[np.ndarray, "B K D"]:
+        """Tokens of the kept patches."""
+        ...
+
+    def predict(
+        self,
+        context_tokens: Float32[np.ndarray, "B K D"],
+        context_ids: Int64[np.ndarray, "B K"],
+        target_ids: Int64[np.ndarray, "B T"],
+    ) -> Float32[np.ndarray, "B T D"]:
+        """One target block a row."""
+        ...
+
+
 class BundleSessions:
-    """All graphs of a bundle in one precision on one provider."""
+    """`Networks`: all graphs of a bundle in one precision on one provider."""
 
     def __init__(
         self, bundle: Bundle, provider: str = "CPUExecutionProvider", precision: str = "float32", threads: int = 0
@@ -76,13 +101,13 @@ class BundleSessions:
             self._predictor = Session(bundle.path(PREDICTOR, precision), provider, threads)
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """`tokens` and poolings by name."""
+        """See `Networks.encode`."""
         return dict(zip(outputs, self._encoder.run(outputs, pixels=pixels), strict=True))
 
     def encode_context(
         self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
     ) -> Float32[np.ndarray, "B K D"]:
-        """Tokens of the kept patches; id -1 is padding."""
+        """See `Networks.encode_context`."""
         return self._context.run(["context_tokens"], pixels=pixels, context_ids=context_ids)[0]
 
     def predict(
@@ -91,6 +116,6 @@ class BundleSessions:
         context_ids: Int64[np.ndarray, "B K"],
         target_ids: Int64[np.ndarray, "B T"],
     ) -> Float32[np.ndarray, "B T D"]:
-        """One target block a row; id -1 is padding."""
+        """See `Networks.predict`."""
         inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
         return self._predictor.run(["predicted"], **inputs)[0]

@@ -1,42 +1,21 @@
 """Runtimes: what computes a bundle's graphs. `RUNTIMES` is the table; numpy in, numpy out, one call at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
-
-import numpy as np
-from jaxtyping import Float32, Int64, UInt8
 
 from models.bundle import Bundle
 from models.errors import ConfigError
+from models.session import Networks
 from service.runtimes.fake import FakeRuntime
 from service.runtimes.onnxruntime import OnnxRuntime, available_providers
 
 
 @runtime_checkable
-class Runtime(Protocol):
+class Runtime(Networks, Protocol):
     """A bundle ready to compute. `name` and `precision` are what `/v1/models` and job metadata say."""
 
     name: str
     precision: str
-
-    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """`tokens` [B, N, D] and poolings [B, D'] by name."""
-        ...
-
-    def encode_context(
-        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
-    ) -> Float32[np.ndarray, "B K D"]:
-        """Tokens of the kept patches; id -1 is padding."""
-        ...
-
-    def predict(
-        self,
-        context_tokens: Float32[np.ndarray, "B K D"],
-        context_ids: Int64[np.ndarray, "B K"],
-        target_ids: Int64[np.ndarray, "B T"],
-    ) -> Float32[np.ndarray, "B T D"]:
-        """One target block a row; id -1 is padding."""
-        ...
 
 
 RUNTIMES: dict[str, Callable[[Bundle, str, int], Runtime]] = {

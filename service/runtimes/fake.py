@@ -20,7 +20,7 @@ class FakeRuntime:
         self._wave = np.cos(np.arange(self._config.width, dtype=np.float32))
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """See `Runtime.encode`."""
+        """See `Networks.encode`."""
         tokens = self._tokens(pixels)
         mean = tokens.mean(axis=1)
         every = {"tokens": tokens} | {
@@ -31,7 +31,7 @@ class FakeRuntime:
     def encode_context(
         self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
     ) -> Float32[np.ndarray, "B K D"]:
-        """See `Runtime.encode_context`."""
+        """See `Networks.encode_context`."""
         return np.take_along_axis(self._tokens(pixels), context_ids.clip(0)[..., None], axis=1)
 
     def predict(
@@ -40,7 +40,7 @@ class FakeRuntime:
         context_ids: Int64[np.ndarray, "B K"],
         target_ids: Int64[np.ndarray, "B T"],
     ) -> Float32[np.ndarray, "B T D"]:
-        """See `Runtime.predict`: the mean of the context, whatever the target."""
+        """See `Networks.predict`: the mean of the context, whatever the target."""
         kept = (context_ids >= 0)[..., None]
         mean = (context_tokens * kept).sum(axis=1) / kept.sum(axis=1)
         return np.repeat(mean[:, None], target_ids.shape[1], axis=1).astype(np.float32)
