@@ -102,6 +102,13 @@ class Calibration(Frozen):
     measured_on: str
 
 
+class WhitenedOn(Frozen):
+    """The pictures by which the whitened poolings were fitted."""
+
+    pictures: int
+    measured_on: str
+
+
 class File(Frozen):
     """One file of the bundle."""
 
@@ -118,6 +125,7 @@ class Manifest(Frozen):
     source: Provenance
     model: ModelConfig
     poolings: dict[str, int]
+    whitening: WhitenedOn | None = None
     masking: dict[str, Any]
     distance: Distance
     target_normalisation: dict[str, Any]

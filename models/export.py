@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
 from safetensors.numpy import save_file
 
 from models.bundle import (
@@ -21,13 +24,27 @@ from models.checkpoint import LATEST, RUN_LOG, WEIGHTS, Checkpoint, licence_of, 
 from models.energy import TARGET_EPS
 from models.errors import ConfigError
 from models.files import sha256_of, whole_folder
-from models.graphs import graphs_of, poolings_of, round_weights, save_graph, store_as_float16, trace
+from models.graphs import (
+    NOTHING_WHITENED,
+    EncoderGraph,
+    graphs_of,
+    poolings_of,
+    round_weights,
+    save_graph,
+    store_as_float16,
+    trace,
+)
+from models.ijepa import IJEPA
 from models.parity import Reference, canonical_tolerance
 from models.precisions import Pictures, Precision, add_precision
+from models.progress import progress
 from models.results import Results
 from models.session import Session
+from models.whitening import Whitening, fit_whitening
 
 Weights = Literal["float32", "float16"]
+LEAST = 100
+"""Pictures below which a whitening would be theirs, not that of their kind."""
 TOLERANCE = {"float32": 1e-4}
 """How far the canonical picture's numbers may be off at load, times max(1, RMS), for each precision a runtime may use."""
 
@@ -43,17 +60,18 @@ def export_bundle(
     measured: Results | None = None,
     precisions: Sequence[Precision] = (),
     pictures: Pictures | None = None,
+    whiten: Pictures | None = None,
 ) -> Manifest:
     """Write a bundle, whole or not at all.
 
     With `weights="float16"` large matrices are rounded to float16 first; the graphs store them so, cast them at load and
     compute in float32, and parity is against the rounded network. A network without context encoder or predictor gives
     `encoder.onnx` alone. `licence` is the checkpoint's own where none is given. `precisions` lie beside, quantised with and
-    measured on `pictures`.
+    measured on `pictures`. Every pooling has a whitened form too, fitted on `whiten`, where that is given.
 
     Raises:
         CheckpointError: tensors that do not fit the network.
-        ConfigError: what was measured is of another checkpoint.
+        ConfigError: what was measured is of another checkpoint; too few pictures for a precision or a whitening.
         ExportError: a graph misses the parity that the contract asks for.
     """
     refuse_to_replace(out)
@@ -71,12 +89,13 @@ def export_bundle(
     model = load_model(checkpoint).eval()
     if weights == "float16":
         round_weights(model)
+    whitenings = fit_whitenings(model, whiten.pixels) if whiten else NOTHING_WHITENED
     with whole_folder(out) as folder:
         parity = {}
         graphs = graphs_of(model)
         for name in graphs:
-            save_graph(trace(model, name), folder / name)
-        reference = Reference(model)
+            save_graph(trace(model, name, whitenings), folder / name)
+        reference = Reference(model, whitenings)
         canonical = reference.canonical()
         save_file(canonical, folder / CANONICAL)
         variants, tolerance = {}, dict(TOLERANCE)
@@ -94,12 +113,34 @@ def export_bundle(
         description |= {
             "tolerance": tolerance,
             "variants": {name: value.model_dump() for name, value in variants.items()},
+            "poolings": poolings_of(checkpoint.config.encoder, whitenings),
+            "whitening": whiten and {"pictures": len(whiten.pixels), "measured_on": whiten.description},
         }
         (folder / CARD).write_text(model_card(description, measured, card))
         run = checkpoint.folder.parent
         if (run / LATEST).is_file() and (run / RUN_LOG).is_file():
             shutil.copyfile(run / RUN_LOG, folder / TRAINING_LOG)
         return write_manifest(folder, description)
+
+
+@torch.no_grad()
+def fit_whitenings(model: IJEPA, pixels: UInt8[np.ndarray, "n H W C"]) -> dict[str, Whitening]:
+    """A whitening of each pooling, of the numbers that the exported network gives for these pictures.
+
+    Raises:
+        ConfigError: too few pictures.
+    """
+    if len(pixels) < LEAST:
+        raise ConfigError(f"a whitening needs at least {LEAST} pictures, better thousands; there are {len(pixels)}")
+    encoder, batch = EncoderGraph(model), model.config.encoder.at_once(256)
+    pools: dict[str, list[np.ndarray]] = {name: [] for name in encoder.poolings}
+    with progress(len(pixels), "pictures to whiten with", "pictures") as bar:
+        for start in range(0, len(pixels), batch):
+            chunk = torch.from_numpy(pixels[start : start + batch])
+            for name, pooled in zip(pools, encoder(chunk)[1:], strict=True):
+                pools[name].append(pooled.numpy())
+            bar.update(len(chunk))
+    return {name: fit_whitening(np.concatenate(parts)) for name, parts in pools.items()}
 
 
 def model_card(manifest: dict[str, Any], measured: Results | None, text: str | None = None) -> str:
@@ -161,7 +202,6 @@ def _describe(
             "images_seen": steps and steps * settings.get("optim", {}).get("batch_size", 0),
         },
         "model": checkpoint.config.model_dump(mode="json"),
-        "poolings": poolings_of(checkpoint.config.encoder),
         "masking": settings.get("masking", {}),
         "distance": {"name": objective.get("distance", "smooth_l1"), "beta": objective.get("beta", 1.0)},
         "target_normalisation": {"name": "layer_norm", "eps": TARGET_EPS},

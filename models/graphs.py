@@ -2,9 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jaxtyping
@@ -19,26 +20,45 @@ from models.config import EncoderConfig
 from models.encoder import normalise
 from models.ijepa import IJEPA
 from models.progress import progress
+from models.whitening import WHITENED, Whitening
 
 OPSET = 20
 INLINE = 256 * 2**20
 """Bytes of weights that a graph's own file may hold (a file of more than 2 GB cannot be one)."""
+NOTHING_WHITENED: Mapping[str, Whitening] = MappingProxyType({})
 
 
 class EncoderGraph(nn.Module):
-    """`encoder.onnx`: tokens of the target encoder and every pooling of them."""
+    """`encoder.onnx`: tokens of the target encoder and every pooling of them. `whitenings` are by the pooling that they whiten."""
 
-    def __init__(self, model: IJEPA) -> None:
+    def __init__(self, model: IJEPA, whitenings: Mapping[str, Whitening] = NOTHING_WHITENED) -> None:
         super().__init__()
         self.encoder, self.recipe = model.target_encoder, model.config.pixels
+        self.poolings = poolings_of(model.config.encoder, whitenings)
+        self.whitenings = nn.ModuleDict({name: _Whiten(whitening) for name, whitening in whitenings.items()})
 
     def forward(self, pixels: UInt8[Tensor, "B H W C"]) -> tuple[Tensor, ...]:
-        """Tokens, then the poolings in the order of `poolings_of`."""
+        """Tokens, then the poolings in the order of `poolings`."""
         normed = [self.encoder.norm(x) for x in self.encoder.blocks_of(normalise(pixels, self.recipe), last=4)]
-        pools = [normed[-1].mean(dim=1)]
+        pools = {"mean": normed[-1].mean(dim=1)}
         if len(normed) == 4:
-            pools.append(torch.cat([x.mean(dim=1) for x in normed], dim=1))
-        return normed[-1], *pools
+            pools["last4"] = torch.cat([x.mean(dim=1) for x in normed], dim=1)
+        return normed[-1], *pools.values(), *(whiten(pools[name]) for name, whiten in self.whitenings.items())
+
+
+class _Whiten(nn.Module):
+    """A whitening as a part of a graph."""
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, whitening: Whitening) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(whitening.mean))
+        self.register_buffer("matrix", torch.from_numpy(whitening.matrix))
+
+    def forward(self, pooled: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        return (pooled - self.mean) @ self.matrix
 
 
 class ContextGraph(nn.Module):
@@ -72,9 +92,12 @@ class PredictorGraph(nn.Module):
         return self.predictor(context_tokens, context_ids.clamp(min=0), target_ids.clamp(min=0), mask)
 
 
-def poolings_of(encoder: EncoderConfig) -> dict[str, int]:
-    """Poolings and their widths: the mean of the last tokens; the means of the last four blocks' tokens, each normed (paper, A.2)."""
-    return {"mean": encoder.width} | ({"last4": 4 * encoder.width} if encoder.depth >= 4 else {})
+def poolings_of(encoder: EncoderConfig, whitened: Iterable[str] = ()) -> dict[str, int]:
+    """Poolings and their widths: the mean of the last tokens; the means of the last four blocks' tokens, each normed (paper, A.2);
+    then the whitened ones of these.
+    """
+    plain = {"mean": encoder.width} | ({"last4": 4 * encoder.width} if encoder.depth >= 4 else {})
+    return plain | {name + WHITENED: plain[name] for name in whitened}
 
 
 def graphs_of(model: IJEPA) -> tuple[str, ...]:
@@ -82,7 +105,7 @@ def graphs_of(model: IJEPA) -> tuple[str, ...]:
     return (ENCODER, CONTEXT, PREDICTOR) if model.predicts else (ENCODER,)
 
 
-def trace(model: IJEPA, name: str) -> ir.Model:
+def trace(model: IJEPA, name: str, whitenings: Mapping[str, Whitening] = NOTHING_WHITENED) -> ir.Model:
     """One graph, traced with every dynamic axis at least 2 (the exporter would freeze an axis of 1), without its stack traces."""
     batch, kept, block = (torch.export.Dim(letter, min=1) for letter in ("B", "K", "T"))
     config = model.config.encoder
@@ -92,8 +115,8 @@ def trace(model: IJEPA, name: str) -> ir.Model:
     graph: nn.Module
     args: tuple[Tensor, ...]
     if name == ENCODER:
-        graph, args, shapes = EncoderGraph(model), (pixels,), ({0: batch},)
-        inputs, outputs = ["pixels"], ["tokens", *poolings_of(config)]
+        graph, args, shapes = EncoderGraph(model, whitenings), (pixels,), ({0: batch},)
+        inputs, outputs = ["pixels"], ["tokens", *poolings_of(config, whitenings)]
     elif name == CONTEXT:
         graph, args, shapes = ContextGraph(model), (pixels, context), ({0: batch}, {0: batch, 1: kept})
         inputs, outputs = ["pixels", "context_ids"], ["context_tokens"]

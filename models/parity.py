@@ -1,6 +1,6 @@
 """The proof that a graph gives torch's numbers, and the canonical picture by which a server proves it again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,17 @@ from jaxtyping import UInt8
 
 from models.bundle import CONTEXT, ENCODER, PREDICTOR, Parity, variant_file
 from models.errors import ExportError
-from models.graphs import ContextGraph, EncoderGraph, PredictorGraph, poolings_of
+from models.graphs import NOTHING_WHITENED, ContextGraph, EncoderGraph, PredictorGraph
 from models.ijepa import IJEPA
 from models.session import Session
+from models.whitening import Whitening
 
 
 class Reference:
     """What torch says, on the canonical picture and on fixed seeded ones, and how far a session is from it."""
 
-    def __init__(self, model: IJEPA, seed: int = 0) -> None:
-        self.model = model
+    def __init__(self, model: IJEPA, whitenings: Mapping[str, Whitening] = NOTHING_WHITENED, seed: int = 0) -> None:
+        self.model, self.encoder = model, EncoderGraph(model, whitenings)
         config = model.config.encoder
         draw = np.random.default_rng(seed)
         height, width = config.image_size
@@ -36,7 +37,7 @@ class Reference:
         """Torch's numbers for a graph."""
         x, k, t = torch.from_numpy(pixels), torch.from_numpy(context), torch.from_numpy(target)
         if name == ENCODER:
-            return [y.numpy() for y in EncoderGraph(self.model)(x)]
+            return [y.numpy() for y in self.encoder(x)]
         tokens = ContextGraph(self.model)(x, k)
         return [tokens.numpy() if name == CONTEXT else PredictorGraph(self.model)(tokens, k, t).numpy()]
 
@@ -85,7 +86,7 @@ class Reference:
         """The picture, its tokens and poolings, and one region's prediction, as torch has them."""
         one = (self.pixels[:1], self.context_ids[:1], self.target_ids[:1])
         tokens, *pools = self.outputs(ENCODER, *one)
-        named = dict(zip(poolings_of(self.model.config.encoder), pools, strict=True))
+        named = dict(zip(self.encoder.poolings, pools, strict=True))
         canonical = {"pixels": self.pixels[0], "tokens": tokens[0]} | {name: pool[0] for name, pool in named.items()}
         if self.model.predicts:
             canonical |= {

@@ -133,9 +133,12 @@ MAKERS: dict[Precision, Callable[[Path, Path, Iterator[Inputs]], None]] = {"floa
 
 
 def _behind_the_first_block(graph: Any) -> list[str]:
-    """The products with weights behind the third LayerNorm: a block has two, so that one begins the second, or ends the network."""
+    """The products with weights behind the third LayerNorm: a block has two, so that one begins the second, or ends the network.
+
+    Whitenings are none of them: they enlarge what is small, rounding with it.
+    """
     norms = [i for i, node in enumerate(graph.node) if node.op_type == "LayerNormalization"]
-    weights = {tensor.name for tensor in graph.initializer}
+    weights = {tensor.name for tensor in graph.initializer if not tensor.name.startswith("whitenings.")}
     return [node.name for node in graph.node[norms[2] :] if node.op_type == "MatMul" and node.input[1] in weights]
 
 

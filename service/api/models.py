@@ -43,6 +43,7 @@ def as_description(engine: Engine, settings: Settings) -> dict[str, Any]:
         "another_model": "ijepa serve --bundle NAME|DIR (docs/training.md: train, export, serve your own)",
         "dimensions": encoder.width,
         "poolings": manifest.poolings,
+        "whitening": manifest.whitening.model_dump() if manifest.whitening else None,
         "grid": encoder.grid,
         "patch_size": encoder.patch_size,
         "architecture": encoder.model_dump(),

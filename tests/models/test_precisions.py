@@ -40,6 +40,7 @@ def bundle(request, tmp_path_factory):
             weights="float16",
             precisions=("float16", "int8"),
             pictures=pictures(1512),
+            whiten=pictures(300),
         )
     bundle = read_bundle(root / "bundle")
     beside = {name for name in bundle.manifest.files if name.endswith(".data")}
@@ -83,6 +84,14 @@ def test_an_int8_picture_does_not_depend_on_its_neighbours(bundle):
 
     assert np.abs(alone[0] - among[0]).max() <= 1e-5 * np.abs(alone[0]).max()
     assert np.abs(alone[0] - other[0]).max() <= 1e-5 * np.abs(alone[0]).max()
+
+
+def test_int8_leaves_whitenings_as_they_are(bundle):
+    import onnx
+
+    graph = onnx.load(bundle.path("encoder.onnx", "int8")).graph
+    products = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    assert {"whitenings.mean.matrix", "whitenings.last4.matrix"} <= products
 
 
 def test_auto_takes_the_faster_precision_only_above_the_floor(bundle, tmp_path):

@@ -136,6 +136,39 @@ def test_scores_are_computed_once_and_follow_the_pictures(tmp_path, monkeypatch,
     assert len(runs) > 2 * computed
 
 
+def test_every_kind_of_features_is_measured_whitened_too_once(tmp_path, golden, one_thread):
+    """By the bundle's own whitening where it has one, else by the train part's."""
+    from models.bundle import read_bundle
+    from models.checkpoint import read_checkpoint
+    from models.export import export_bundle
+    from models.whitening import drawn, fit_whitening
+    from tests.golden.make import write_tiny_checkpoint
+    from tests.models.test_precisions import pictures
+    from training.data import open_source
+    from training.probes.cache import Cache
+    from training.probes.features import floors, of_network
+    from training.probes.networks import of_bundle
+
+    parts = (open_source("synthetic:120"), open_source("synthetic:30"))
+    plain = of_bundle(read_bundle(golden))
+    sets = {features.name: features for features in of_network("x", plain, parts, Cache(None))}
+    assert list(sets) == ["x, mean", "x, mean-whitened", "x, last4", "x, last4-whitened"]
+    train, test = sets["x, mean"].make()
+    whiten = fit_whitening(train[drawn(len(train))])
+    for given, expected in zip(sets["x, mean-whitened"].make(), (whiten(train), whiten(test)), strict=True):
+        np.testing.assert_array_equal(given, expected)
+
+    checkpoint = read_checkpoint(write_tiny_checkpoint(tmp_path / "step"))
+    export_bundle(checkpoint, tmp_path / "own", bundle_id="own", whiten=pictures(300))
+    own = of_bundle(read_bundle(tmp_path / "own"))
+    features = {each.name: each for each in of_network("x", own, parts, Cache(None))}
+    assert list(features) == ["x, mean", "x, last4", "x, mean-whitened", "x, last4-whitened"]
+    assert not np.allclose(features["x, mean-whitened"].make()[1], sets["x, mean-whitened"].make()[1], atol=0.1)
+
+    names = [each.name for each in floors(parts, plain.config.pixels)]
+    assert names[1::2] == [f"{name}, whitened" for name in names[::2]]
+
+
 def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path, monkeypatch):
     import os
 

@@ -17,8 +17,10 @@ from models.export import export_bundle
 from models.formats import FORMATS, export_format
 from models.precisions import FOR_ACCURACY, FOR_RANGES, MAKERS, Pictures
 from models.preprocess import PixelRecipe, to_pixels
+from models.progress import progress
 from models.resize import resized
 from models.results import read_results
+from models.whitening import TO_WHITEN, drawn
 from training.data import open_source
 
 
@@ -50,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(MAKERS),
         help="write this precision beside float32, and how close it is; may be repeated",
     )
+    parser.add_argument(
+        "--whiten",
+        metavar="URI",
+        help="add a whitened form of every pooling, fitted on these pictures, for search and neighbours by cosine",
+    )
     parser.add_argument("--calibration", metavar="URI", help="pictures to quantise with and to measure a precision on")
     parser.add_argument(
         "--card",
@@ -71,7 +78,11 @@ def run(args: argparse.Namespace) -> None:
     if args.size:
         checkpoint = resized(checkpoint, read_size(args.size))
     if args.to != "bundle":
-        given = [name for name in ("store", "precision", "calibration", "card", "probes", "id") if getattr(args, name)]
+        given = [
+            name
+            for name in ("store", "precision", "calibration", "whiten", "card", "probes", "id")
+            if getattr(args, name)
+        ]
         if given := [name for name in given if (name, args.store) != ("store", "float32")]:
             raise UsageError(f"--to {args.to} writes the target encoder in float32; --{given[0]} is for bundles")
         export_format(checkpoint, args.to, args.out, args.licence)
@@ -92,7 +103,10 @@ def run(args: argparse.Namespace) -> None:
         card=read_card(args.card) if args.card else None,
         measured=read_results(args.probes) if args.probes else None,
         precisions=precisions,
-        pictures=calibration_pictures(args.calibration, checkpoint.config.pixels) if precisions else None,
+        pictures=pictures_of(args.calibration, checkpoint.config.pixels, FOR_RANGES + FOR_ACCURACY)
+        if precisions
+        else None,
+        whiten=pictures_of(args.whiten, checkpoint.config.pixels, TO_WHITEN) if args.whiten else None,
     )
     for name, parity in manifest.parity.items():
         print(
@@ -132,8 +146,13 @@ def read_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def calibration_pictures(uri: str, recipe: PixelRecipe) -> Pictures:
-    """As many pictures as a precision needs, drawn from all over a source."""
+def pictures_of(uri: str, recipe: PixelRecipe, most: int) -> Pictures:
+    """At most so many pictures, drawn from all over a source."""
     source = open_source(uri)
-    order = np.random.default_rng(0).permutation(len(source))[: FOR_RANGES + FOR_ACCURACY]
-    return Pictures(np.stack([to_pixels(source.open(int(i)), recipe) for i in order]), source.description)
+    order = drawn(len(source), most)
+    with progress(len(order), f"reading {source.description}", "pictures") as bar:
+        pixels = []
+        for i in order:
+            pixels.append(to_pixels(source.open(int(i)), recipe))
+            bar.update()
+    return Pictures(np.stack(pixels), source.description)

@@ -28,7 +28,18 @@ import models
 log = logging.getLogger(__name__)
 
 LIMIT = 4 * 2**30
-COMPUTING = ("blocks", "config", "encoder", "energy", "graphs", "ijepa", "predictor", "preprocess", "session")
+COMPUTING = (
+    "blocks",
+    "config",
+    "encoder",
+    "energy",
+    "graphs",
+    "ijepa",
+    "predictor",
+    "preprocess",
+    "session",
+    "whitening",
+)
 """Modules of `models` that a feature or a score may depend on. A bundle's graphs count by their content."""
 LIBRARIES = (np, onnxruntime, PIL, scipy, sklearn, timm, torch)
 

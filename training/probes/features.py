@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 
 from models.preprocess import PixelRecipe, to_pixels
 from models.progress import progress
+from models.whitening import WHITENED, drawn, fit_whitening
 from training.data import Source
 from training.probes import kmeans
 from training.probes.cache import Cache
@@ -33,7 +34,10 @@ class FeatureSet(NamedTuple):
 
 
 def of_network(name: str, network: Network, parts: tuple[Source, Source], cache: Cache) -> Iterator[FeatureSet]:
-    """One set a pooling. All poolings of a part are computed at once, and kept."""
+    """One set a pooling, and one of its whitened form. All poolings of a part are computed at once, and kept.
+
+    A bundle exported with `--whiten` has the whitened forms itself; else they are fitted on the train part.
+    """
 
     @memoised
     def encoded(part: int) -> dict[str, np.ndarray]:
@@ -42,12 +46,27 @@ def of_network(name: str, network: Network, parts: tuple[Source, Source], cache:
     def pooled(pooling: str) -> Pair:
         return encoded(0)[pooling], encoded(1)[pooling]
 
-    for pooling in poolings(network):
-        yield FeatureSet(f"{name}, {pooling}", f"{network.identity} {pooling}", partial(pooled, pooling))
+    names = poolings(network)
+    for pooling in names:
+        own = FeatureSet(f"{name}, {pooling}", f"{network.identity} {pooling}", partial(pooled, pooling))
+        yield own
+        if not pooling.endswith(WHITENED) and pooling + WHITENED not in names:
+            yield whitened(own, own.name + WHITENED)
+
+
+def whitened(features: FeatureSet, name: str) -> FeatureSet:
+    """The same, whitened as `ijepa export --whiten` does it, on the train part."""
+
+    def make() -> Pair:
+        train, test = features.make()
+        whiten = fit_whitening(train[drawn(len(train))])
+        return whiten(train), whiten(test)
+
+    return FeatureSet(name, f"{features.identity} whitened", make)
 
 
 def floors(parts: tuple[Source, Source], recipe: PixelRecipe) -> Iterator[FeatureSet]:
-    """What any features have to beat: the pixels themselves, their principal components, k-means over patches.
+    """What any features have to beat: the pixels themselves, their principal components, k-means over patches; plain and whitened.
 
     The pictures are those that the network sees, but at most 32 pixels a side.
     """
@@ -75,7 +94,8 @@ def floors(parts: tuple[Source, Source], recipe: PixelRecipe) -> Iterator[Featur
         ("their principal components", components),
         ("k-means over their patches", lambda: kmeans.features(*pictures())),
     ):
-        yield FeatureSet(name, f"{name} {small.model_dump_json()}", make)
+        features = FeatureSet(name, f"{name} {small.model_dump_json()}", memoised(make))
+        yield from (features, whitened(features, f"{name}, whitened"))
 
 
 def poolings(network: Network) -> list[str]:

@@ -1,5 +1,6 @@
 """All kinds of features by all probes that are asked for: the rows of the table of results."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache as memoised
 from functools import partial
@@ -33,14 +34,17 @@ def measure(
     assert test is not None
     yield ScoreRow(features="chance", probe="most frequent class", numbers=0, **chance(train, test)._asdict())
     digests = [part.digest() for part in parts]
-    kinds = [
-        *floors(parts, network.config.pixels),
-        *of_network("untrained", untrained(network), parts, cache),
-        *of_network("trained", network, parts, cache),
-        *(row for name, other in others.items() for row in of_network(f"trained in {name}", other, parts, cache)),
-    ]
+    kinds = deque(  # taken one by one, so that none is held for longer than it is used
+        [
+            *floors(parts, network.config.pixels),
+            *of_network("untrained", untrained(network), parts, cache),
+            *of_network("trained", network, parts, cache),
+            *(row for name, other in others.items() for row in of_network(f"trained in {name}", other, parts, cache)),
+        ]
+    )
     with progress(len(kinds) * len(probes), "probing", "scores") as bar:
-        for features in kinds:
+        while kinds:
+            features = kinds.popleft()
             split = memoised(partial(_split, features, train, test))
             for probe in probes:
                 bar.set_postfix_str(f"{features.name}: {probe.title}")
