@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from models.bundle import CONTEXT, ENCODER, PREDICTOR
+from models.bundle import CONTEXT, ENCODER, PREDICTOR, WHITENED
 from models.config import EncoderConfig
 from models.encoder import normalise
 from models.ijepa import IJEPA
 from models.progress import progress
-from models.whitening import WHITENED, Whitening
+from models.whitening import Whitening
 
 OPSET = 20
 INLINE = 256 * 2**20

@@ -143,27 +143,37 @@ def _behind_the_first_block(graph: Any) -> list[str]:
 
 
 def _accuracy(folder: Path, name: str, precision: str, inputs: Iterator[Inputs]) -> Accuracy:
-    """Cosines between each picture's features in float32 and in the other precision, both less the mean of float32's.
+    """Of the output that is furthest off, cosines between each picture's features in float32 and in the other precision.
 
-    Features are the mean over a graph's tokens.
+    Features are the poolings, and the mean over tokens where a graph has none; from both the mean of float32's is taken.
     """
     exact, other = Session(folder / name), Session(folder / variant_file(name, precision))
-    output = exact.outputs[0]
-    a: list[np.ndarray] = []
-    b: list[np.ndarray] = []
+    outputs = exact.outputs[1:] or exact.outputs
+    a: list[list[np.ndarray]] = []
+    b: list[list[np.ndarray]] = []
     for feed in inputs:
-        for session, features in ((exact, a), (other, b)):
-            features.append(session.run([output], **feed)[0].mean(axis=1))
-    left, right = np.concatenate(a).astype(np.float64), np.concatenate(b).astype(np.float64)
-    centre = left.mean(axis=0)
-    left, right = left - centre, right - centre
+        for session, batches in ((exact, a), (other, b)):
+            batches.append([x.mean(axis=1) if x.ndim == 3 else x for x in session.run(outputs, **feed)])
+    accuracies = []
+    for lefts, rights in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
+        cosine = _centred_cosines(np.concatenate(lefts), np.concatenate(rights))
+        if not np.isfinite(cosine).all():
+            raise ExportError(
+                f"{name} in {precision} gives numbers that are not finite, or the same for all pictures; nothing was written"
+            )
+        accuracies.append(Accuracy(first_percentile=float(np.percentile(cosine, 1)), mean=float(cosine.mean())))
+    return min(accuracies, key=lambda accuracy: accuracy.first_percentile)
+
+
+def _centred_cosines(exact: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """One a row, both less the mean of the first."""
+    centre = exact.mean(axis=0, dtype=np.float64)
+    left, right = exact - centre, other - centre
     with np.errstate(invalid="ignore"):
-        cosine = (left * right).sum(axis=1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
-    if not np.isfinite(cosine).all():
-        raise ExportError(
-            f"{name} in {precision} gives numbers that are not finite, or the same for all pictures; nothing was written"
+        cosines: np.ndarray = (left * right).sum(axis=1) / (
+            np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
         )
-    return Accuracy(first_percentile=float(np.percentile(cosine, 1)), mean=float(cosine.mean()))
+    return cosines
 
 
 def _save(model: Any, out: Path, source: Path) -> None:

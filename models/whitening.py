@@ -10,8 +10,6 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from sklearn.covariance import empirical_covariance, shrunk_covariance
 
-WHITENED = "-whitened"
-"""What the whitened form of a pooling has behind its name."""
 TO_WHITEN = 20_000
 """At most so many pictures are looked at."""
 SHRINKAGE = 0.03

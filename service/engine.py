@@ -179,7 +179,7 @@ class Engine:
         """
         canonical = self.bundle.canonical()
         pixels = canonical["pixels"][None]
-        outputs = self.runtime.encode(pixels, ["tokens", *self.manifest.poolings])
+        outputs = self.runtime.encode(pixels, ["tokens", *self.manifest.checked(self.runtime.precision)])
         if self.manifest.predicts:
             context_ids, target_ids = canonical["context_ids"][None], canonical["target_ids"][None]
             tokens = self.runtime.encode_context(pixels, context_ids)

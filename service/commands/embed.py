@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", choices=("pooled", "patches"), default="pooled", help="one vector a picture or a patch (pooled)"
     )
-    parser.add_argument("--pooling", default="mean", help="one that the bundle has: mean, last4, and their whitened forms (mean)")
+    parser.add_argument(
+        "--pooling", default="mean", help="one that the bundle has: mean, last4, and their whitened forms (mean)"
+    )
     parser.add_argument(
         "--dtype", choices=("float32", "float16"), default="float32", help="of the numbers in the files (float32)"
     )

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from sklearn.decomposition import PCA
 
+from models.bundle import WHITENED
 from models.preprocess import PixelRecipe, to_pixels
 from models.progress import progress
-from models.whitening import WHITENED, drawn, fit_whitening
+from models.whitening import drawn, fit_whitening
 from training.data import Source
 from training.probes import kmeans
 from training.probes.cache import Cache
