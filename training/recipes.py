@@ -16,7 +16,7 @@ def debug() -> RunConfig:
 
 
 def fashion_mnist() -> RunConfig:
-    """`ijepa train fashion-mnist`: the first of the two runs that made the bundled model, nano on 7x7 patches, 21 epochs of batches of 16.
+    """`ijepa train fashion-mnist`: the first of the bundled model's two runs, nano on 7x7 patches, 21 epochs of batches of 16.
 
     1 h 16 min on one core with AVX512-BF16. Reaches 90.2 % by linear probe of `last4-whitened` (untrained 83.4; plain `last4` 89.0,
     untrained 81.3) and 90.2 by k-NN (untrained 81.5; plain 87.3, untrained 71.4); the bundled model's card has how it was carried
