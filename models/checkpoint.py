@@ -45,7 +45,7 @@ def trained_on(training: dict[str, Any]) -> str:
     """All pictures that had a part in the weights."""
     pictures = training.get("trained_on", "unknown pictures")
     before = (training.get("init") or {}).get("trained_on")
-    same = f"{pictures}, starting from a network trained on the same"
+    same = f"{pictures}, in several runs"
     if before in (pictures, same):
         return same
     return f"{pictures}, starting from a network trained on {before}" if before else pictures

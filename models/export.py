@@ -76,28 +76,20 @@ def export_bundle(
     """
     refuse_to_replace(out)
     checkpoint_sha256 = sha256_of(checkpoint.folder / WEIGHTS)
-    if measured and measured.checkpoint_sha256 != checkpoint_sha256:
-        raise ConfigError(
-            f"the results are of the checkpoint with sha256 {measured.checkpoint_sha256[:12]}, this one has "
-            f"{checkpoint_sha256[:12]}; run 'ijepa probe' on it"
-        )
-    if measured and measured.grid != checkpoint.config.encoder.grid:
-        raise ConfigError(
-            f"the results are of a grid of {measured.grid[0]}x{measured.grid[1]} patches, this export has "
-            f"{checkpoint.config.encoder.grid[0]}x{checkpoint.config.encoder.grid[1]}; run 'ijepa probe' on the bundle of this size"
-        )
+    if measured:
+        _check_same_network(measured, checkpoint, checkpoint_sha256)
     model = load_model(checkpoint).eval()
     if weights == "float16":
         round_weights(model)
     whitenings = fit_whitenings(model, whiten.pixels) if whiten else NOTHING_WHITENED
     with whole_folder(out) as folder:
-        parity = {}
         graphs = graphs_of(model)
         for name in graphs:
             save_graph(trace(model, name, whitenings), folder / name)
         reference = Reference(model, whitenings)
         canonical = reference.canonical()
         save_file(canonical, folder / CANONICAL)
+
         variants, tolerance = {}, dict(TOLERANCE)
         for precision in precisions:
             assert pictures is not None, "a precision is measured on pictures"
@@ -105,10 +97,13 @@ def export_bundle(
             difference = measured.difference(precision) if measured else {}
             variants[precision] = variant.model_copy(update={"probe_difference": difference})
             tolerance[precision] = canonical_tolerance(folder, precision, graphs, canonical)
+
+        parity = {}
         for name in graphs:
             if weights == "float16":
                 store_as_float16(folder / name)
             parity[name] = reference.parity(name, Session(folder / name))
+
         description = _describe(checkpoint, checkpoint_sha256, bundle_id, licence, weights, parity, measured)
         description |= {
             "tolerance": tolerance,
@@ -121,6 +116,21 @@ def export_bundle(
         if (run / LATEST).is_file() and (run / RUN_LOG).is_file():
             shutil.copyfile(run / RUN_LOG, folder / TRAINING_LOG)
         return write_manifest(folder, description)
+
+
+def _check_same_network(measured: Results, checkpoint: Checkpoint, checkpoint_sha256: str) -> None:
+    """Results belong to the weights and to the grid that they were measured with."""
+    if measured.checkpoint_sha256 != checkpoint_sha256:
+        raise ConfigError(
+            f"the results are of the checkpoint with sha256 {measured.checkpoint_sha256[:12]}, this one has "
+            f"{checkpoint_sha256[:12]}; run 'ijepa probe' on it"
+        )
+    grid = checkpoint.config.encoder.grid
+    if measured.grid != grid:
+        raise ConfigError(
+            f"the results are of a grid of {measured.grid[0]}x{measured.grid[1]} patches, this export has "
+            f"{grid[0]}x{grid[1]}; run 'ijepa probe' on the bundle of this size"
+        )
 
 
 @torch.no_grad()

@@ -206,10 +206,7 @@ def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
     start = read_checkpoint(run)
     last = Trainer(config, tmp_path / "second", init=start).run()
 
-    assert (
-        trained_on(read_checkpoint(last).training)
-        == "512 synthetic pictures, starting from a network trained on the same"
-    )
+    assert trained_on(read_checkpoint(last).training) == "512 synthetic pictures, in several runs"
     third = Trainer(config, tmp_path / "third", init=read_checkpoint(last)).run()
     assert trained_on(read_checkpoint(third).training) == trained_on(read_checkpoint(last).training)
     other = read_checkpoint(last)._replace(
