@@ -1,4 +1,4 @@
-"""What each published size costs: numbers learned, disk, GFLOP a picture. Calculated from the networks, nothing is run.
+"""What each published size costs: parameters, disk, GFLOP an image. Calculated from the networks, nothing is run.
 
 .venv/bin/python -m benchmarks.sizing
 """
@@ -10,8 +10,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.config import model_of_size
-from models.ijepa import IJEPA
-from models.preprocess import PixelRecipe
+from models.images.preprocess import Preprocessing
+from models.network.ijepa import IJEPA
 
 PUBLISHED = (
     ("B/16", "base", 16, 224),
@@ -27,7 +27,7 @@ TARGET = 1 / 6
 def main() -> None:
     """Print the table."""
     print(
-        "| size | patches | encoder, M numbers | predictor | bundle, GB | encoder alone | GFLOP, embedding | prediction |"
+        "| size | patches | encoder, M parameters | predictor | bundle, GB | encoder alone | GFLOP, embedding | prediction |"
     )
     print(f"|{'---|' * 8}")
     for row in PUBLISHED:
@@ -40,7 +40,7 @@ def main() -> None:
 
 def costs(name: str, size: str, patch: int, side: int) -> list[str]:
     """The cells of one row."""
-    config = model_of_size(size, patch_size=patch, pixels=PixelRecipe(size=(side, side)))
+    config = model_of_size(size, patch_size=patch, pixels=Preprocessing(size=(side, side)))
     patches = config.encoder.patches
     hidden = round(patches * TARGET)
     with torch.device("meta"):

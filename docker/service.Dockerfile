@@ -13,9 +13,10 @@ ARG RUNTIME=cpu
 WORKDIR /src
 RUN python3 -m venv /opt/ijepa
 # What the project needs, from its metadata alone, in a layer of its own: a changed source installs nothing again.
-COPY constraints.txt pyproject.toml README.md LICENSE ijepa.py ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN case "${RUNTIME}" in cpu|gpu) ;; *) echo "RUNTIME is cpu or gpu, not ${RUNTIME}"; exit 1;; esac \
  && /opt/ijepa/bin/pip install --no-cache-dir -c constraints.txt ".[${RUNTIME}]"
+COPY ijepa ijepa
 COPY models models
 COPY service service
 RUN /opt/ijepa/bin/pip install --no-cache-dir --no-deps --force-reinstall . \

@@ -15,10 +15,11 @@ RUN apt-get update \
 WORKDIR /src
 RUN python3 -m venv /opt/ijepa
 # What the project needs, from its metadata alone, in a layer of its own: a changed source installs nothing again.
-COPY constraints.txt pyproject.toml README.md LICENSE ijepa.py ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN /opt/ijepa/bin/pip install --no-cache-dir -c constraints.txt ".[cpu,train]" \
  && useradd --uid 10001 --create-home ijepa \
  && mkdir /runs /cache && chown ijepa /runs /cache && chmod 1777 /cache
+COPY ijepa ijepa
 COPY models models
 COPY service service
 COPY training training

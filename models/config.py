@@ -1,23 +1,23 @@
-"""What a network is, as frozen values that travel with every checkpoint and bundle, and the table of sizes."""
+"""The architecture of a network, stored with every checkpoint and bundle, and the table of sizes."""
 
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import ConfigError
-from models.preprocess import PixelRecipe
+from models.images.preprocess import Preprocessing
 
 Positive = Annotated[int, Field(gt=0)]
 
 
 class Frozen(BaseModel):
-    """A value that cannot change and accepts no field it does not know."""
+    """An immutable record; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Size(NamedTuple):
-    """One row of the table: the encoder's width, depth, heads and MLP width, and the predictor that goes with it."""
+    """A row of the table of sizes: the encoder's width, depth, heads and MLP width, and its predictor's width and depth."""
 
     width: int
     depth: int
@@ -28,10 +28,10 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    # Ours, for small pictures: heads of 64 as in the paper's sizes, predictors half as wide as the encoder.
+    # For small images: 64 dimensions a head as in the paper's sizes, predictors half as wide as the encoder.
     "pico": Size(64, 4, 1, 256, 32, 2),
     "nano": Size(128, 6, 2, 512, 64, 4),
-    # The paper's (appendix A.1) and its code's. "tiny" and "small" are in the code only and have no published weights.
+    # Of the paper (appendix A.1) and its code. "tiny" and "small" are in the code only; no weights were published for them.
     "tiny": Size(192, 12, 3, 768, 192, 6),
     "small": Size(384, 12, 6, 1536, 384, 6),
     "base": Size(768, 12, 12, 3072, 384, 6),
@@ -44,7 +44,7 @@ SIZES = {
 class EncoderConfig(Frozen):
     """A Vision Transformer without class token over a grid of `(rows, columns)` square patches.
 
-    `norm_eps` is of every LayerNorm: 1e-6 in the published code; a transformers configuration may say otherwise.
+    `norm_eps` is the epsilon of every LayerNorm: 1e-6 in the published code; a transformers configuration may have another.
     """
 
     width: Positive
@@ -63,17 +63,17 @@ class EncoderConfig(Frozen):
 
     @property
     def patches(self) -> int:
-        """N, the patches of a picture."""
+        """N, the patches of an image."""
         return self.grid[0] * self.grid[1]
 
     @property
     def mlp_ratio(self) -> float:
-        """What timm multiplies the width by, and cuts to a whole number, to get `hidden`."""
+        """The ratio that timm multiplies by the width and truncates to get `hidden`."""
         return (self.hidden + 0.5) / self.width
 
-    def at_once(self, most: int) -> int:
-        """How many pictures to compute at once on a CPU: at most so many, fewer of a large network."""
-        return max(1, min(most, 2**20 // (self.patches * self.width)))
+    def cpu_batch_size(self, limit: int) -> int:
+        """Images to compute at once on a CPU: `limit`, fewer for a large network."""
+        return max(1, min(limit, 2**20 // (self.patches * self.width)))
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -82,7 +82,7 @@ class EncoderConfig(Frozen):
 
 
 class PredictorConfig(Frozen):
-    """The narrow transformer from context tokens and mask tokens to target tokens."""
+    """The predictor's transformer, from context tokens and mask tokens to target tokens."""
 
     width: Positive
     depth: Positive
@@ -95,18 +95,18 @@ class PredictorConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """A whole I-JEPA. `predictor` is None for a source that has none."""
+    """An I-JEPA. `predictor` is None for imported weights without one."""
 
     encoder: EncoderConfig
     predictor: PredictorConfig | None
-    pixels: PixelRecipe
+    pixels: Preprocessing
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
         given, expected = self.pixels.size, self.encoder.image_size
         if tuple(given) != expected or self.pixels.channels != self.encoder.channels:
             raise ValueError(
-                f"the pixel recipe makes {given[0]}x{given[1]} pictures of {self.pixels.channels} channels, "
+                f"the preprocessing makes {given[0]}x{given[1]} images of {self.pixels.channels} channels, "
                 f"the encoder takes {expected[0]}x{expected[1]} of {self.encoder.channels}"
             )
         return self
@@ -116,30 +116,25 @@ def model_of_size(
     size: str,
     *,
     patch_size: int,
-    pixels: PixelRecipe,
+    pixels: Preprocessing,
     predictor_width: int | None = None,
     predictor_depth: int | None = None,
 ) -> ModelConfig:
-    """The network of a row of `SIZES` for pictures made by `pixels`.
+    """The network of a row of `SIZES` for images made by `pixels`.
 
     Raises:
-        ConfigError: unknown size, or a picture that is no whole number of patches.
+        ConfigError: an unknown size, or an image size that is not divisible by the patch size.
     """
     if size not in SIZES:
-        raise ConfigError(f"model size {size!r} is unknown; the sizes are {', '.join(SIZES)}")
+        raise ConfigError(f"unknown model size {size!r}; the sizes are {', '.join(SIZES)}")
     row = SIZES[size]
-    height, width = pixels.size
-    if height % patch_size or width % patch_size:
-        raise ConfigError(
-            f"pictures of {height}x{width} pixels are no whole number of {patch_size}x{patch_size} patches"
-        )
     encoder = EncoderConfig(
         width=row.width,
         depth=row.depth,
         heads=row.heads,
         hidden=row.hidden,
         patch_size=patch_size,
-        grid=(height // patch_size, width // patch_size),
+        grid=patch_grid(pixels.size, patch_size),
         channels=pixels.channels,
     )
     predictor = PredictorConfig(
@@ -150,8 +145,20 @@ def model_of_size(
     return ModelConfig(encoder=encoder, predictor=predictor, pixels=pixels)
 
 
+def patch_grid(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Rows and columns of patches in an image of `size` (height, width).
+
+    Raises:
+        ConfigError: a size that is not divisible by the patch size.
+    """
+    for side in size:
+        if side < 1 or side % patch_size:
+            raise ConfigError(f"image size {side} is not divisible by patch size {patch_size}")
+    return size[0] // patch_size, size[1] // patch_size
+
+
 def _check_width(part: str, width: int, heads: int) -> None:
-    """Sine-cosine positions need four numbers per frequency; attention needs whole heads."""
+    """Sine-cosine positions take four values per frequency; every head has the same width."""
     if width % 4:
         raise ValueError(f"{part} width {width} must be a multiple of 4 for two-dimensional sine-cosine positions")
     if width % heads:

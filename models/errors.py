@@ -1,25 +1,33 @@
-"""Mistakes of the user, as exceptions. Our own mistakes are asserts.
+"""Errors of the user, as exceptions. Our own mistakes are asserts.
 
-IJEPAError                 anything the user can mend; the message says what was given, what was expected, what to do
-├── ConfigError            a setting that means nothing, or contradicts another
-│   └── UsageError         arguments of a command that do not go together; it exits with 2
+IJEPAError                 anything the user can fix; the message says what was given, what was expected, what to do
+├── ConfigError            a setting that is invalid, or contradicts another
+│   └── UsageError         arguments of a command that do not go together; the command exits with 2
 ├── CheckpointError        a checkpoint that is missing, broken or made for another network
-├── SourceError            foreign weights that cannot become a checkpoint of ours
+├── ImporterError          foreign weights that cannot become a checkpoint
 ├── HubError               the Hugging Face hub cannot give or take what was asked
 ├── BundleError            a bundle that is missing, broken, altered or too new
-├── RuntimeFailure         ONNX Runtime could not compute a graph
-├── ExportError            an export that would not give the numbers of the checkpoint
-├── DataError              pictures that cannot be found or read
-└── RegionError            a region of a picture that cannot be used; `.reason` says which way
+├── RuntimeFailure         a runtime could not compute a graph
+├── ExportError            an export that would not reproduce the checkpoint
+├── DataError              images that cannot be found or read
+├── ImageError             one image that cannot be used
+│   ├── ImageBytesError    more bytes than allowed
+│   ├── ImagePixelsError   more pixels than allowed, read from the header
+│   ├── NotAnImageError    bytes in no format on the list
+│   └── BrokenImageError   a known format that cannot be decoded
+├── OptionError            an option, or a value of one, that a bundle does not have
+└── RegionError            a region of an image that cannot be used; `.reason` says why
 """
+
+from pydantic import ValidationError
 
 
 class IJEPAError(Exception):
-    """The base of every error that a user can mend."""
+    """The base of every error that a user can fix."""
 
 
 class ConfigError(IJEPAError):
-    """A setting that means nothing, or contradicts another."""
+    """A setting that is invalid, or contradicts another."""
 
 
 class UsageError(ConfigError):
@@ -30,8 +38,8 @@ class CheckpointError(IJEPAError):
     """A checkpoint that is missing, broken or made for another network."""
 
 
-class SourceError(IJEPAError):
-    """Foreign weights that cannot become a checkpoint of ours."""
+class ImporterError(IJEPAError):
+    """Foreign weights that cannot become a checkpoint."""
 
 
 class HubError(IJEPAError):
@@ -43,24 +51,79 @@ class BundleError(IJEPAError):
 
 
 class RuntimeFailure(IJEPAError):
-    """ONNX Runtime could not compute a graph: out of memory, say."""
+    """A runtime could not compute a graph: out of memory, for example."""
 
 
 class ExportError(IJEPAError):
-    """An export whose numbers differ from the checkpoint's."""
+    """An export whose outputs differ from the checkpoint's."""
 
 
 class DataError(IJEPAError):
-    """Pictures that cannot be found or read."""
+    """Images that cannot be found or read."""
+
+
+class ImageError(IJEPAError):
+    """One image that cannot be used."""
+
+
+class ImageBytesError(ImageError):
+    """An image with more bytes than allowed."""
+
+
+class ImagePixelsError(ImageError):
+    """An image with more pixels than allowed, read from its header before anything is decoded."""
+
+
+class NotAnImageError(ImageError):
+    """Bytes that are in no image format on the list."""
+
+
+class BrokenImageError(ImageError):
+    """A known format that cannot be decoded."""
+
+
+class OptionError(IJEPAError):
+    """An option, or a value of one, that a bundle does not have. `option` is its name."""
+
+    def __init__(self, message: str, option: str) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class RegionError(IJEPAError):
     """A region that cannot be used.
 
-    `reason` is `malformed` (it means nothing on any picture), `outside`, `empty`, `cut_away` (by the crop)
+    `reason` is `malformed` (invalid on any image), `outside`, `empty`, `cut_away` (by the crop)
     or `no_context` (nothing would be left to predict from).
     """
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as `targets[0].box`."""
+    name = ""
+    for part in location:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
+    return name
+
+
+def validation_sentence(error: ValidationError, *, with_input: bool = False) -> str:
+    """The first problem of a validation error as `field: what is wrong`, optionally with the value that was given."""
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    where = field_path(first["loc"])
+    given = f"={short_repr(first['input'])}" if with_input and where else ""
+    return f"{where}{given}: {message}" if where else message
+
+
+def short_repr(value: object, limit: int = 60) -> str:
+    """A value in an error message: at most `limit` characters, and never an exception (a nested value may be too deep)."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,41 +1,39 @@
-"""Progress of long work: a bar on a terminal, a line every few seconds elsewhere. Always on standard error."""
+"""Progress of long work, as a callback: library functions report, commands decide what to draw (`models.terminal`)."""
 
-import sys
-from typing import Any
-
-from tqdm import tqdm
-
-SECONDS_BETWEEN_LINES = 5.0
-UP = "\x1b[A"
-"""How a bar below another gets back to it."""
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, runtime_checkable
 
 
-class _Lines:
-    """A stream on which each redrawn bar is a line of its own."""
+@runtime_checkable
+class Stage(Protocol):
+    """A part of the work that has a known total."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def update(self, n: int = 1) -> object:
+        """`n` more are done."""
+        ...
 
-    def write(self, text: str) -> None:
-        """Pass on what would have been drawn over the last bar, if there is anything in it but moves of the cursor."""
-        if line := text.replace(UP, "").strip():
-            self._stream.write(line + "\n")
-
-    def flush(self) -> None:
-        """Pass on."""
-        self._stream.flush()
+    def note(self, text: str) -> object:
+        """Say something beside the count: a loss, for example."""
+        ...
 
 
-def progress(total: int, description: str, unit: str, initial: int = 0) -> "tqdm[Any]":
-    """A bar to `update`; it counts `unit`s from `initial` to `total`."""
-    terminal = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=description,
-        unit=f" {unit}",
-        file=sys.stderr if terminal else _Lines(sys.stderr),
-        mininterval=0.2 if terminal else SECONDS_BETWEEN_LINES,
-        dynamic_ncols=terminal,
-        ncols=None if terminal else 110,
-    )
+@runtime_checkable
+class Progress(Protocol):
+    """Called once for each stage; the stage is open for as long as the context is."""
+
+    def __call__(self, total: int, description: str, unit: str, initial: int = 0) -> AbstractContextManager[Stage]:
+        """A stage that counts `unit`s from `initial` to `total`."""
+        ...
+
+
+class _Silent:
+    def update(self, n: int = 1) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def no_progress(total: int, description: str, unit: str, initial: int = 0) -> AbstractContextManager[Stage]:  # noqa: ARG001
+    """Report nothing."""
+    return nullcontext(_Silent())

@@ -1,5 +1,5 @@
-"""Uses bundles. It never imports torch.
+"""Offers bundles over HTTP and to batch jobs. It never imports torch.
 
-Reading order: engine (the journeys of a picture), then what it calls: decoding, batching, runtimes, encoding; app and api
-put HTTP around it, jobs a folder. This file imports nothing.
+Reading order: operations (what is done with an image), scheduler (what runs next), registry (which models are loaded); app, api,
+middleware and server put HTTP around them, jobs a folder. This file imports nothing.
 """

@@ -1,4 +1,6 @@
-"""What can go wrong in a request. Each class carries its status, its code and OpenAI's type of error.
+"""Errors of a request, and the table that gives the errors of `models` their status and code.
+
+Each class carries its status, its code and OpenAI's type of error.
 
 ServiceError
 ├── InvalidRequest            400 bad_request
@@ -25,7 +27,15 @@ ServiceError
 
 from typing import Any
 
-from models.errors import IJEPAError
+from models.errors import (
+    BrokenImageError,
+    IJEPAError,
+    ImageBytesError,
+    ImagePixelsError,
+    NotAnImageError,
+    OptionError,
+    RegionError,
+)
 
 
 class ServiceError(IJEPAError):
@@ -105,23 +115,23 @@ class TooLarge(ServiceError):
 
 
 class BodyTooLarge(TooLarge):
-    """Bytes of the body, or of one picture."""
+    """Bytes of the body, or of one image."""
 
 
 class TooManyImages(TooLarge):
-    """Pictures in one request."""
+    """Images in one request."""
 
     code = "too_many_images"
 
 
 class ImageTooLarge(TooLarge):
-    """Pixels of one picture, told from its header before anything is decoded."""
+    """Pixels of one image, told from its header before anything is decoded."""
 
     code = "image_too_large"
 
 
 class UnsupportedMediaType(ServiceError):
-    """Bytes that are no picture format on the allow-list."""
+    """Bytes that are not of an image format on the allow-list."""
 
     status, code, type = 415, "unsupported_media_type", "invalid_request_error"
 
@@ -133,7 +143,7 @@ class InvalidImage(ServiceError):
 
 
 class InvalidRegion(ServiceError):
-    """A region outside the picture, empty, or leaving no context."""
+    """A region outside the image, empty, or leaving no context."""
 
     status, code, type = 422, "invalid_region", "invalid_request_error"
 
@@ -182,3 +192,24 @@ def all_errors() -> list[type[ServiceError]]:
         found.append(cls)
         todo += cls.__subclasses__()
     return found
+
+
+TRANSLATIONS: dict[type[IJEPAError], type[ServiceError]] = {
+    ImageBytesError: BodyTooLarge,
+    ImagePixelsError: ImageTooLarge,
+    NotAnImageError: UnsupportedMediaType,
+    BrokenImageError: InvalidImage,
+    OptionError: UnsupportedOption,
+    RegionError: InvalidRegion,
+}
+"""What an error of `models` is in an answer and in a job's rows."""
+
+
+def translate(error: IJEPAError, param: str | None = None) -> IJEPAError:
+    """An error of `models` as one of a request, at the part of the request that is at fault; any other as it is."""
+    if isinstance(error, RegionError) and error.reason == "malformed":
+        return InvalidRequest(str(error), param)
+    if isinstance(error, OptionError):
+        return UnsupportedOption(str(error), error.option)
+    kind = TRANSLATIONS.get(type(error))
+    return kind(str(error), param) if kind else error

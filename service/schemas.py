@@ -4,62 +4,68 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.preprocess import Fit
-from service.encoding import DType
-from service.engine import Output
+from models.images.grid import RegionSpec
+from models.images.preprocess import Fit
+from service.operations.base import DType, EmbedOptions, Output
 
 
 class Options(BaseModel):
-    """What every route that takes pictures understands."""
+    """What every route that takes images understands."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str | None = Field(None, description="Optional where one model is loaded.")
     fit: Fit | None = Field(
         None,
-        description="`crop`: short side resized, centre crop (what models do by default). `squash`: the whole picture.",
+        description="`crop`: short side resized, centre crop (what models do by default). `squash`: the whole image.",
     )
     dtype: DType = "float32"
-    encoding_format: Literal["float", "base64"] = Field("float", description="base64 is of little-endian numbers.")
+    encoding_format: Literal["float", "base64"] = Field("float", description="base64 is of little-endian values.")
 
 
 class EmbedRequest(Options):
     """Options of an embedding."""
 
-    output: Output = Field("pooled", description="One vector a picture, or one a patch.")
-    pooling: str = Field("mean", description="One of the poolings that `/v1/models/{id}` lists.")
+    output: Output = Field("pooled", description="One vector an image, or one a patch.")
+    pooling: str | None = Field(
+        None, description="One of the poolings that `/v1/models/{model_id}` lists; its default if not given."
+    )
     normalize: bool = Field(False, description="Scale vectors to length 1.")
     dimensions: int | None = Field(
-        None, description="Accepted when it is the width that the model has; nothing is cut."
+        None, description="Accepted when it is the width that the model has; vectors are never cut."
     )
     user: str | None = Field(None, description="Accepted for OpenAI's clients and ignored.")
 
+    def options(self) -> EmbedOptions:
+        """What the operation needs of it."""
+        return EmbedOptions(self.output, self.pooling, self.normalize, self.dtype, self.fit)
 
-Picture = Annotated[str, Field(description="A data URL, or its bare base64.")]
+
+ImageData = Annotated[str, Field(description="A data URL, or its bare base64.")]
 
 
 class ImageItem(BaseModel):
-    """A picture as an object."""
+    """An image as an object."""
 
     model_config = ConfigDict(extra="forbid")
 
-    image: Picture
+    image: ImageData
 
 
 class EmbeddingsBody(EmbedRequest):
     """`POST /v1/embeddings` as JSON."""
 
-    input: Picture | ImageItem | list[Picture | ImageItem]
+    input: ImageData | ImageItem | list[ImageData | ImageItem]
 
 
-class Region(BaseModel):
-    """One of three ways to name a part of a picture."""
+class RegionBody(BaseModel):
+    """One of three ways to name a region of an image."""
 
     model_config = ConfigDict(extra="forbid")
 
-    box: list[float] | None = Field(None, max_length=16, description="[x0, y0, x1, y1], 0 to 1 of the picture as seen.")
+    box: list[float] | None = Field(None, max_length=16, description="[x0, y0, x1, y1], 0 to 1 of the image as seen.")
     patches: list[int] | None = Field(None, max_length=100_000, description="Row-major ids on the model's grid.")
-    mask: str | None = Field(None, description="base64 of a PNG over the picture; what is not zero is in.")
+    mask: str | None = Field(None, description="base64 of a PNG over the image; non-zero pixels are in the region.")
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
@@ -67,23 +73,29 @@ class Region(BaseModel):
             raise ValueError("a region has exactly one of box, patches and mask")
         return self
 
+    def spec(self, mask: bytes | None) -> RegionSpec:
+        """The region, with its mask's base64 decoded."""
+        return RegionSpec(self.box, self.patches, mask)
+
 
 class PredictRequest(Options):
     """Options of a prediction."""
 
-    targets: list[Region] = Field(min_length=1, description="Each is predicted on its own.")
-    context: Region | None = Field(None, description="What may be seen; everything outside all targets if not given.")
-    returns: list[Literal["predicted", "actual"]] = Field([], alias="return", description="Tokens to send along.")
+    targets: list[RegionBody] = Field(min_length=1, description="Each is predicted on its own.")
+    context: RegionBody | None = Field(
+        None, description="What may be seen; everything outside all targets if not given."
+    )
+    returns: list[Literal["predicted", "actual"]] = Field([], alias="return", description="Tokens to return as well.")
 
 
 class PredictBody(PredictRequest):
     """`POST /v1/predict` as JSON."""
 
-    image: Picture
+    image: ImageData
 
 
 class EmbeddingItem(BaseModel):
-    """One picture's embedding."""
+    """One image's embedding. `shape` is that of patches."""
 
     object: Literal["embedding"]
     index: int
@@ -91,7 +103,7 @@ class EmbeddingItem(BaseModel):
     shape: list[int] | None = None
 
 
-class EmbeddingsAnswer(BaseModel):
+class EmbeddingsResponse(BaseModel):
     """OpenAI's list of embeddings. A token is an encoded patch."""
 
     object: Literal["list"]
@@ -101,18 +113,23 @@ class EmbeddingsAnswer(BaseModel):
 
 
 class TargetItem(BaseModel):
-    """One region, predicted. `energy` is the mean over its patches of the distance that the model was trained with."""
+    """One region, predicted. `energy` is the mean over its patches of the distance that the model was trained with.
+
+    `z` is how many standard deviations the energy is above what is usual there, null where the bundle is not calibrated.
+    """
 
     patches: list[int]
     box: list[float]
     energy: float
     energy_per_patch: list[float]
+    z: float | None
+    z_per_patch: list[float] | None
     cosine: float
     predicted: list[list[float]] | str | None = None
     actual: list[list[float]] | str | None = None
 
 
-class Warned(BaseModel):
+class ResponseWarning(BaseModel):
     """Something that was done otherwise than asked."""
 
     code: str
@@ -120,18 +137,69 @@ class Warned(BaseModel):
     target: int | None
 
 
-class PredictionAnswer(BaseModel):
-    """The answer of `/v1/predict`."""
+class PredictionResponse(BaseModel):
+    """The response of `/v1/predict`."""
 
     object: Literal["prediction"]
     model: str
     grid: list[int]
     context_patches: list[int]
     targets: list[TargetItem]
-    warnings: list[Warned]
+    warnings: list[ResponseWarning]
 
 
-class ErrorAnswer(BaseModel):
+class ModelItem(BaseModel):
+    """OpenAI's four fields."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """The loaded models."""
+
+    object: Literal["list"]
+    data: list[ModelItem]
+
+
+class ModelDescription(ModelItem):
+    """What the bundle says of itself, and how it runs here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sha256: str
+    licence: str
+    trained_on: str
+    state: str
+    dimensions: int
+    poolings: dict[str, int]
+    default_pooling: str
+    grid: list[int]
+    patch_size: int
+    preprocessing: dict[str, Any]
+    operations: list[str]
+    precision: str
+    runtime: str
+    images_per_second: float
+    limits: dict[str, int]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["live"]
+
+
+class Ready(BaseModel):
+    """The server takes work, with these models."""
+
+    status: Literal["ready"]
+    models: list[str]
+
+
+class ErrorResponse(BaseModel):
     """The one shape of an error."""
 
     error: dict[Literal["message", "type", "param", "code"], Any]

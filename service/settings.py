@@ -1,12 +1,16 @@
 """What a server does: from arguments, else from environment variables `IJEPA_...`, else the defaults here."""
 
+import difflib
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.errors import ConfigError
+from models.errors import ConfigError, short_repr
+from models.images.decode import DecodeLimits
 
+PREFIX = "IJEPA_"
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -14,7 +18,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """Validated once, then handed to `create_app`. Sizes are in bytes, times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="IJEPA_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -34,6 +38,11 @@ class Settings(BaseSettings):
     queue_seconds: Seconds = 30.0
     drain_seconds: Positive = 30
 
+    @property
+    def decode_limits(self) -> DecodeLimits:
+        """The largest image that is decoded."""
+        return DecodeLimits(self.max_image_bytes, self.max_pixels)
+
 
 def read_settings(**given: object) -> Settings:
     """Settings with the arguments that were given (None is not given) over the environment.
@@ -41,10 +50,9 @@ def read_settings(**given: object) -> Settings:
     `IJEPA_BUNDLE` may hold several names or folders, separated by commas.
 
     Raises:
-        ConfigError: naming the setting, its value and what was expected.
+        ConfigError: naming the setting, its value and what was expected; or a variable `IJEPA_...` that is not a setting.
     """
-    import os
-
+    check_environment()
     values = {name: value for name, value in given.items() if value is not None}
     if "bundle" not in values:
         values["bundle"] = tuple(part.strip() for part in os.environ.get("IJEPA_BUNDLE", "").split(",") if part.strip())
@@ -54,5 +62,19 @@ def read_settings(**given: object) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise ConfigError(
-            f"setting {name} (IJEPA_{name.upper()}) is {first['input']!r}: {first['msg'].lower()}"
+            f"setting {name} ({PREFIX}{name.upper()}) is {short_repr(first['input'])}: {first['msg'].lower()}"
         ) from error
+
+
+def check_environment() -> None:
+    """A misspelt variable would silently be the default.
+
+    Raises:
+        ConfigError: naming the variable and the nearest setting.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            near = difflib.get_close_matches(variable.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "docs/operations.md lists the settings"
+            raise ConfigError(f"the environment variable {variable} is not a setting; {hint}")

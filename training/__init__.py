@@ -1,5 +1,5 @@
 """Makes checkpoints.
 
-Reading order: step (the algorithm), masking, data, objectives, schedules, trainer (the loop), config, recipes; counted
-is where all randomness comes from. Dimension letters are in `models/__init__.py`. This file imports nothing.
+Reading order: step (the algorithm), objectives, masking, data, schedules, trainer (the loop), config, recipes, persistence.
+`models.rng` is where all randomness comes from. Dimension letters are in `models/__init__.py`. This file imports nothing.
 """

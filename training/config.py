@@ -4,48 +4,51 @@ Resuming with another first half is an error that names the field; the second ha
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from models.config import Frozen, ModelConfig, model_of_size
-from models.errors import ConfigError
-from models.preprocess import IMAGENET_MEAN, IMAGENET_STD, PixelRecipe
-
-
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError(f"the range {list(value)} runs backwards; write the smaller number first")
-    return value
-
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Shares = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
-Ratios = Annotated[tuple[Ratio, Ratio], AfterValidator(_ordered)]
+from models.errors import ConfigError, short_repr, validation_sentence
+from models.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from training.families import FamilyOf, MemberSettings
+from training.fields import Count, Rate, Ratio, Ratios, Share, Shares
+from training.loggers.csv import CsvSettings
+from training.loggers.table import LOGGERS
+from training.loggers.tensorboard import TensorBoardSettings
+from training.masking.multiblock import MultiBlockSettings
+from training.masking.table import MASKINGS
+from training.objectives.latent import LatentSettings
+from training.objectives.table import OBJECTIVES
 
 
 class DataConfig(Frozen):
-    """Which pictures, and how a training view is cut from one."""
+    """Which images, and how a training view is cut from one.
+
+    `name` is what model cards call the images. With `by_suffix` files of a folder count as images by their name alone,
+    which lists faster.
+    """
 
     uri: str
+    name: str | None = None
+    by_suffix: bool = False
     crop_scale: Shares = (0.3, 1.0)
     crop_aspect: Ratios = (3 / 4, 4 / 3)
     flip: bool = False
 
 
 class NetworkConfig(Frozen):
-    """A row of `models.config.SIZES`, and the pictures that it takes.
+    """A row of `models.config.SIZES`, and the images that it takes.
 
-    `mean` and `std` are per channel; null is ImageNet's, whose average stands for grey.
+    `channels` null is taken from the images when a run starts: 1 where all of a sample are grey, else 3. `mean` and `std`
+    are per channel; null is ImageNet's, averaged over its channels for grey.
     """
 
     size: str = "nano"
     image_size: Count = 224
     patch_size: Count = 16
-    channels: Literal[1, 3] = 3
+    channels: Literal[1, 3] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[Ratio, ...] | None = None
     predictor_width: Count | None = None
@@ -57,16 +60,15 @@ class NetworkConfig(Frozen):
         Raises:
             ConfigError: they contradict one another.
         """
-        mean, std = (
-            self.mean or _per_channel(IMAGENET_MEAN, self.channels),
-            self.std or _per_channel(IMAGENET_STD, self.channels),
-        )
-        if not len(mean) == len(std) == self.channels:
+        channels = self.channels or 3
+        mean = self.mean or _per_channel(IMAGENET_MEAN, channels)
+        std = self.std or _per_channel(IMAGENET_STD, channels)
+        if not len(mean) == len(std) == channels:
             raise ConfigError(
-                f"network.channels={self.channels}, but network.mean has {len(mean)} values and network.std {len(std)}; "
-                "give one a channel, or null for the usual ones (network.mean=null network.std=null)"
+                f"network.channels={channels}, but network.mean has {len(mean)} values and network.std {len(std)}; "
+                "give one value for each channel, or null for ImageNet's (network.mean=null network.std=null)"
             )
-        pixels = PixelRecipe(size=(self.image_size, self.image_size), channels=self.channels, mean=mean, std=std)
+        pixels = Preprocessing(size=(self.image_size, self.image_size), channels=channels, mean=mean, std=std)
         try:
             return model_of_size(
                 self.size,
@@ -76,35 +78,11 @@ class NetworkConfig(Frozen):
                 predictor_depth=self.predictor_depth,
             )
         except ValidationError as error:
-            raise ConfigError(f"network: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+            raise ConfigError(f"network: {validation_sentence(error)}") from error
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     return values if channels == len(values) else (sum(values) / len(values),)
-
-
-class MaskingConfig(Frozen):
-    """Scales are shares of the grid's patches; aspect is height over width. Defaults are the paper's (appendix A.1).
-
-    `context_budget` is K as a share of the grid, of `multiblock` alone; `hidden` is the share that `block` and `random` hide;
-    `min_keep` is of `reference` alone.
-    """
-
-    name: Literal["multiblock", "reference", "rasterized", "block", "random"] = "multiblock"
-    targets: Count = 4
-    target_scale: Shares = (0.15, 0.2)
-    target_aspect: Ratios = (0.75, 1.5)
-    context_scale: Shares = (0.85, 1.0)
-    context_budget: Share = 0.3
-    hidden: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    min_keep: Annotated[int, Field(ge=0)] = 10
-
-
-class ObjectiveConfig(Frozen):
-    """How far a prediction is off: smooth L1 as in the published code, or the paper's squared distance."""
-
-    distance: Literal["smooth_l1", "l2"] = "smooth_l1"
-    beta: Annotated[float, Field(gt=0)] = 1.0
 
 
 class OptimConfig(Frozen):
@@ -131,19 +109,34 @@ class OptimConfig(Frozen):
 
 
 class ExecutionConfig(Frozen):
-    """What does not change a result but for rounding: where and how the run computes, what it prints, what it keeps.
+    """What does not change a result but for rounding: where and how the run computes, what it logs, what it keeps.
 
-    `compile` fuses each network with torch.compile: minutes before the first step, a third more pictures a second on a CPU.
+    `compile` fuses each network with torch.compile: minutes before the first step, a third more images/s on a CPU.
+    `log_every` and `checkpoint_every` are in steps; null is about 100 rows and 10 checkpoints a run, one at least every
+    5,000 steps. `tensorboard=false` leaves that logger out.
     """
 
     device: str = "auto"
     threads: int | None = None
     compile: bool = False
     workers: Count = 2
-    log_every: Count = 50
-    checkpoint_every: Count = 500
+    log_every: Count | None = None
+    checkpoint_every: Count | None = None
     keep: Count = 3
     tensorboard: bool = True
+    loggers: tuple[Annotated[MemberSettings, FamilyOf(LOGGERS, "csv")], ...] = (CsvSettings(), TensorBoardSettings())
+
+    def log_interval(self, steps: int) -> int:
+        """Steps between two rows of the log of a run of `steps`."""
+        return self.log_every or max(1, round(steps / 100))
+
+    def checkpoint_interval(self, steps: int) -> int:
+        """Steps between two checkpoints of a run of `steps`."""
+        return self.checkpoint_every or min(5000, max(1, round(steps / 10)))
+
+    def active_loggers(self) -> list[MemberSettings]:
+        """The loggers of the run."""
+        return [each for each in self.loggers if self.tensorboard or each.name != "tensorboard"]
 
 
 class RunConfig(Frozen):
@@ -151,37 +144,64 @@ class RunConfig(Frozen):
 
     data: DataConfig
     network: NetworkConfig = NetworkConfig()
-    masking: MaskingConfig = MaskingConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    masking: Annotated[MemberSettings, FamilyOf(MASKINGS, "multiblock")] = MultiBlockSettings()
+    objective: Annotated[MemberSettings, FamilyOf(OBJECTIVES, "latent")] = LatentSettings()
     optim: OptimConfig = OptimConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     run: ExecutionConfig = ExecutionConfig()
 
     def result_half(self) -> dict[str, Any]:
-        """The settings that change results, as plain JSON values."""
-        return self.model_dump(mode="json", exclude={"run"})
+        """The settings that change results, as plain JSON values.
+
+        How the images are named and listed is not among them: the images themselves are compared on resume.
+        """
+        return self.model_dump(mode="json", exclude={"run": True, "data": {"name", "by_suffix"}})
 
 
 def override(config: RunConfig, assignments: list[str]) -> RunConfig:
     """The configuration with `section.field=value` assignments applied; values are read as JSON, else as text.
 
+    `masking.name=random` starts from that member's defaults, whatever the configuration had for another one.
+
     Raises:
-        ConfigError: an assignment without `=`, a field that does not exist, or a value it cannot take.
+        ConfigError: an assignment without `=`, an unknown field, or a value of the wrong kind.
     """
+    pairs = [_split(assignment) for assignment in assignments]
     values = config.model_dump()
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"{assignment!r} is no setting; write section.field=value, as in optim.lr=0.001")
+    for path, value in pairs:
+        section, _, field = path.partition(".")
+        if field == "name" and section in FAMILIES and value != values[section]["name"]:
+            values[section] = _defaults(section, value)
+    for path, value in pairs:
         *sections, field = path.split(".")
-        node = values
+        node: Any = values
         for section in sections:
             node = node.get(section, {}) if isinstance(node, dict) else {}
         if not isinstance(node, dict) or field not in node or isinstance(node[field], dict):
-            known = ", ".join(settings_of(config))
-            raise ConfigError(f"setting {path!r} is unknown; the settings are {known}")
-        node[field] = _parse(text)
+            raise ConfigError(f"unknown setting {path!r}; the settings are {', '.join(_names(values))}")
+        node[field] = value
     return validate(values)
+
+
+FAMILIES: dict[str, Mapping[str, Any]] = {"masking": MASKINGS, "objective": OBJECTIVES}
+"""Sections whose fields are those of the member that `name` names."""
+
+
+def _defaults(section: str, name: object) -> dict[str, Any]:
+    if str(name) not in FAMILIES[section]:
+        raise ConfigError(f"unknown {section} {short_repr(name)}; the names are {', '.join(FAMILIES[section])}")
+    defaults: MemberSettings = FAMILIES[section][str(name)].settings()
+    return defaults.model_dump()
+
+
+def _split(assignment: str) -> tuple[str, Any]:
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise ConfigError(f"{assignment!r} is not a setting; write section.field=value, as in optim.lr=0.001")
+    try:
+        return path, json.loads(text)
+    except json.JSONDecodeError:
+        return path, text
 
 
 def validate(values: dict[str, Any]) -> RunConfig:
@@ -193,18 +213,18 @@ def validate(values: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"setting {where}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        raise ConfigError(f"setting {validation_sentence(error, with_input=True)}") from error
 
 
 def settings_of(config: RunConfig) -> list[str]:
     """The dotted names of all settings."""
+    return _names(config.model_dump())
+
+
+def _names(values: dict[str, Any]) -> list[str]:
     names = []
-    for name, value in config:
-        names += [f"{name}.{field}" for field in type(value).model_fields] if isinstance(value, Frozen) else [name]
+    for section, value in values.items():
+        names += [f"{section}.{field}" for field in value] if isinstance(value, dict) else [section]
     return names
 
 
@@ -218,10 +238,3 @@ def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -
         elif old != new:
             found.append(f"{prefix}{name} was {old!r}, is {new!r}")
     return found
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

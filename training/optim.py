@@ -1,4 +1,4 @@
-"""AdamW over the two learning parts."""
+"""AdamW over the context encoder and the predictor."""
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
 
 
 def set_rates(optimizer: torch.optim.Optimizer, rates: Rates) -> None:
-    """Learning rate and weight decay of the step to come."""
+    """Set the learning rate and weight decay of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rates.lr
         if group["decays"]:

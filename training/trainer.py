@@ -1,182 +1,191 @@
-"""The loop: resume, step, log, checkpoint."""
+"""The loop: step, log, checkpoint."""
 
-import json
-import os
-import shutil
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from jaxtyping import UInt8
 
-from models.checkpoint import (
-    LATEST,
-    RUN_LOG,
-    WEIGHTS,
-    Checkpoint,
-    find_checkpoint,
-    licence_of,
-    load_strictly,
-    point_latest,
-    read_checkpoint,
-    step_folder,
-    trained_on,
-    write_checkpoint,
-)
-from models.encoder import normalise
-from models.errors import CheckpointError, ConfigError, IJEPAError
-from models.files import sha256_of, write_whole
-from models.ijepa import IJEPA
-from models.preprocess import to_pixels
-from models.progress import progress
-from training.config import RunConfig, differences
-from training.data import Batch, Batches, open_or_next, open_source
-from training.masking import make_masking
-from training.metrics import CsvSink, Sink, TensorBoardSink, feature_std, rankme
-from training.objectives import make_distance
+from models.checkpoint.record import Images, Origin, TrainingRecord, images_of_all_runs
+from models.checkpoint.store import LATEST, Checkpoint, load_strictly, read_checkpoint, step_folder
+from models.errors import IJEPAError
+from models.images.preprocess import to_pixels
+from models.images.sources.base import ListOptions
+from models.images.sources.table import open_source
+from models.network.ijepa import IJEPA
+from models.progress import Progress, no_progress
+from training.config import RunConfig
+from training.data.channels import infer_channels
+from training.data.loader import Batch, Batches
+from training.device import autocast, compile_parts, pick_device
+from training.loggers.table import open_loggers
+from training.masking.table import make_masking
+from training.monitors import feature_std, pooled_features, rankme
+from training.objectives.base import MaskIds
+from training.objectives.table import make_objective
 from training.optim import make_optimizer
-from training.schedules import rates_at
+from training.persistence import (
+    check_same_run,
+    delete_incomplete,
+    origin_of,
+    restore_step,
+    save_step,
+    saved_network,
+    write_run_record,
+)
+from training.schedules import Rates, rates_at
+from training.signals import Preempted, stop_signals
 from training.step import StepResult, train_step
 
-WATCHED = 1024
-"""Pictures whose features tell of collapse."""
+N_MONITOR_IMAGES = 1024
+"""Images whose features are monitored for collapse."""
 
 
 class TrainingError(IJEPAError):
-    """A run that cannot go on."""
-
-
-class Preempted(Exception):
-    """The run was told to stop, and saved first."""
+    """A run that cannot continue."""
 
 
 class Trainer:
-    """One run in one folder. Made again with the same settings, it goes on where the folder's latest checkpoint is."""
+    """One run in one folder: from the first step, or from the checkpoint `resume` of the same run.
+
+    `init` is the checkpoint whose weights the run starts from. `notes` are sentences about what was inferred from the
+    images; `last_row` is the newest row of the log.
+    """
 
     def __init__(
         self,
         config: RunConfig,
         out: Path,
         resume: Path | None = None,
-        init: Checkpoint | None = None,
+        init: Checkpoint | Origin | None = None,
         recipe: str = "none",
+        progress: Progress = no_progress,
     ) -> None:
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
-        self.config, self.out, self.recipe = config, out, recipe
-        self.init = init and {
-            "sha256": sha256_of(init.folder / WEIGHTS),
-            "trained_on": trained_on(init.training),
-            "licence": licence_of(init.training),
-        }
+        self.out, self.recipe, self.progress = out, recipe, progress
+        self.origin = origin_of(init) if isinstance(init, Checkpoint) else init
         self.device = pick_device(config.run.device)
-        self.source = open_source(config.data.uri)
-        network = config.network.build()
-        self.masking = make_masking(config.masking, network.encoder.grid, config.seed)
-        self.batches = Batches(self.source, config.data, network.pixels, config.optim.batch_size, config.seed)
-        self.distance = make_distance(config.objective)
+        self.source = open_source(config.data.uri, ListOptions(config.data.by_suffix), progress)
+        network = saved_network(config.network, resume) if resume else config.network
+        network, note = infer_channels(network, self.source)
+        self.notes = [note] if note else []
+        self.config = config = config.model_copy(update={"network": network})
+        described = f"the {len(self.source):,} images of {config.data.name}" if config.data.name else None
+        self.images = Images(
+            count=len(self.source),
+            fingerprint=self.source.fingerprint,
+            description=described or self.source.description,
+        )
+        architecture = network.build()
+        self.masking = make_masking(config.masking, architecture.encoder.grid, config.seed)
+        self.batches = Batches(self.source, config.data, architecture.pixels, config.optim.batch_size, config.seed)
+        self.objective = make_objective(config.objective)
         torch.manual_seed(config.seed)
-        self.model = IJEPA(network).to(self.device)
+        self.model = IJEPA(architecture).to(self.device)
         if config.run.compile:
             compile_parts(self.model)
         self.optimizer = make_optimizer(self.model, config.optim)
-        self.steps = max(1, round(config.optim.epochs * self.batches.per_epoch))
-        self.warmup = round(config.optim.warmup * self.batches.per_epoch)
+        per_epoch = self.batches.sampler.per_epoch
+        self.steps = max(1, round(config.optim.epochs * per_epoch))
+        self.warmup = round(config.optim.warmup * per_epoch)
         self.step = 0
         if resume is not None:
-            self._restore(resume)
-        elif init is not None:
-            if init.absent:
-                raise CheckpointError(
-                    f"{init.folder} has no {' and no '.join(init.absent)}; training starts from a whole network"
-                )
+            checkpoint = read_checkpoint(resume)
+            check_same_run(checkpoint.folder, checkpoint.training, config, self.images, self.origin)
+            self.step = restore_step(checkpoint, self.model, self.optimizer)
+        elif isinstance(init, Checkpoint):
             load_strictly(self.model, init.tensors, str(init.folder))
         out.mkdir(parents=True, exist_ok=True)
-        for half_written in out.glob(".step-*.tmp"):
-            shutil.rmtree(half_written)
+        delete_incomplete(out)
+        self.last_row: dict[str, float] | None = None
 
-    def run(self) -> Path:
-        """Train to the end; returns the folder of the last checkpoint.
+    def run(self, on_stop: Callable[[], None] = lambda: None) -> Path:
+        """Train to the end; returns the folder of the last checkpoint. `on_stop` is called in the handler of a signal.
 
         Raises:
-            TrainingError: the loss is no longer finite.
+            TrainingError: the loss or the weights are not finite.
             Preempted: SIGTERM came; the last step is saved.
             KeyboardInterrupt: likewise, for SIGINT.
         """
-        write_whole(self.out / "config.json", self.config.model_dump_json(indent=2) + "\n")
-        sinks = self._open_sinks()
-        batches = self.batches.stream(self.step, self.steps, self.config.run.workers)
-        with stop_signals() as stop, progress(self.steps, "training", "steps", self.step) as bar:
+        write_run_record(self.out, self.config, self.recipe)
+        run = self.config.run
+        log_every, checkpoint_every = run.log_interval(self.steps), run.checkpoint_interval(self.steps)
+        batches = self.batches.stream(self.step, self.steps, run.workers)
+        with (
+            open_loggers(run.active_loggers(), self.out, self.step, self._columns()) as loggers,
+            stop_signals(on_stop) as stop,
+            self.progress(self.steps, "training", "steps", self.step) as stage,
+        ):
             since, at = time.perf_counter(), self.step
             for batch in batches:
-                result = self.take_step(batch)
-                bar.update()
-                if self.step % self.config.run.log_every == 0 or self.step == self.steps:
+                try:
+                    result = self.take_step(batch)
+                except RuntimeError as error:
+                    if signal.SIGINT in stop:  # a terminal's Ctrl-C also stops the compiler, which then fails
+                        raise KeyboardInterrupt from error
+                    raise
+                stage.update()
+                if self.step % log_every == 0 or self.step == self.steps:
                     row = self._row(batch, result, (self.step - at) / (time.perf_counter() - since))
-                    for sink in sinks:
-                        sink.write(row)
-                    bar.set_postfix(loss=f"{row['loss']:.4f}", rankme=f"{row['rankme']:.1f}", refresh=False)
+                    for logger in loggers:
+                        logger.write(row)
+                    stage.note(f"loss={row['loss']:.4f}, rankme={row['rankme']:.1f}")
                     since, at = time.perf_counter(), self.step
                 stopping = stop[0] if stop else None
-                if self.step % self.config.run.checkpoint_every == 0 or self.step == self.steps or stopping:
+                if self.step % checkpoint_every == 0 or self.step == self.steps or stopping:
                     self._save(result)
                 if stopping:
                     raise KeyboardInterrupt if stopping == signal.SIGINT else Preempted
-        for sink in sinks:
-            sink.close()
         return step_folder(self.out, self.step)
 
-    def summary(self) -> str:
-        """One line that says what is about to happen."""
-        learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        compiling = (
-            "; compiling takes minutes first (run.compile=false does without)" if self.config.run.compile else ""
-        )
-        return (
-            f"{self.source.description}; {learning / 1e6:.2f} M learning parameters on {self.device}; "
-            f"steps {self.step} to {self.steps} of {self.config.optim.batch_size} pictures, into {self.out}{compiling}"
-        )
-
     def take_step(self, batch: Batch) -> StepResult:
-        """Batch to masks to step."""
+        """Draw masks for a batch and train on it."""
         masks = self.masking.draw(self.step, batch.epoch, batch.samples)
-        rates = rates_at(self.step, self.steps, self.warmup, self.config.optim)
-        pixels, context, targets = (
-            torch.from_numpy(array).to(self.device) for array in (batch.pixels, masks.context, masks.targets)
-        )
         result = train_step(
-            self.model, self.optimizer, self.distance, pixels, context, targets, rates, self._autocast()
+            self.model,
+            self.optimizer,
+            self.objective,
+            torch.from_numpy(batch.pixels).to(self.device),
+            MaskIds(*(torch.from_numpy(ids).to(self.device) for ids in masks)),
+            self._rates(),
+            autocast(self.device, self.config.optim.precision),
         )
         self.step += 1
         return result
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.config.optim.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+    def summary(self) -> str:
+        """One line that says what is about to happen."""
+        learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        compiling = "; compiling takes minutes first (run.compile=false skips it)" if self.config.run.compile else ""
+        return (
+            f"{self.images.description}; {learning / 1e6:.2f} M learning parameters on {self.device}; "
+            f"steps {self.step} to {self.steps} of {self.config.optim.batch_size} images, into {self.out}{compiling}"
+        )
+
+    def _rates(self) -> Rates:
+        return rates_at(self.step, self.steps, self.warmup, self.config.optim)
+
+    def _columns(self) -> list[str]:
+        before, after = ("step", "epoch", "images", "loss"), ("images_per_s", "lr", "weight_decay", "ema")
+        return [*before, *self.objective.logs, *after, "feature_std", "rankme"]
 
     def _row(self, batch: Batch, result: StepResult, steps_per_s: float) -> dict[str, float]:
-        """What the log says of the step just done."""
-        loss = self._finite(result)
-        self._refuse_broken_weights()
-        features = self._watched_features()
+        """The row of the log for the step just done."""
+        self._check_finite(result)
+        with autocast(self.device, self.config.optim.precision):
+            features = pooled_features(self.model, self._monitor_pixels())
         rates = rates_at(self.step - 1, self.steps, self.warmup, self.config.optim)
         size = self.config.optim.batch_size
-        return {
+        self.last_row = {
             "step": self.step,
             "epoch": batch.epoch,
             "images": self.step * size,
-            "loss": loss,
-            "skill": float(result.skill),
+            "loss": float(result.loss),
+            **{name: float(value) for name, value in result.logs.items()},
             "images_per_s": steps_per_s * size,
             "lr": rates.lr,
             "weight_decay": rates.weight_decay,
@@ -184,174 +193,42 @@ class Trainer:
             "feature_std": feature_std(features),
             "rankme": rankme(features),
         }
+        return self.last_row
 
-    @torch.no_grad()
-    def _watched_features(self) -> Float[Tensor, "n D"]:
-        """Mean-pooled target-encoder features of pictures spread over the source, uncropped."""
-        recipe = self.model.config.pixels
-        if not hasattr(self, "_watched"):
-            count = min(WATCHED, len(self.source))
-            spread = np.linspace(0, len(self.source) - 1, count).astype(int)
-            pictures = [to_pixels(open_or_next(self.source, int(i)), recipe) for i in spread]
-            self._watched = torch.from_numpy(np.stack(pictures))
-        with self._autocast():
-            parts = [
-                self.model.target_encoder(normalise(part.to(self.device), recipe)).float().mean(dim=1)
-                for part in torch.split(self._watched, 256)
-            ]
-        return torch.cat(parts)
+    def _monitor_pixels(self) -> UInt8[np.ndarray, "n H W C"]:
+        """Uncropped images spread evenly over the source, read once."""
+        if not hasattr(self, "_monitored"):
+            spread = np.linspace(0, len(self.source) - 1, min(N_MONITOR_IMAGES, len(self.source))).astype(int)
+            reader, recipe = self.batches.reader, self.model.config.pixels
+            self._monitored = np.stack([to_pixels(reader.open(int(index)), recipe) for index in spread])
+        return self._monitored
 
-    def _finite(self, result: StepResult) -> float:
-        loss = float(result.loss)
-        if not np.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} at step {self.step}; {self._advice()}")
-        return loss
-
-    def _advice(self) -> str:
+    def _check_finite(self, result: StepResult) -> None:
         latest = self.out / LATEST
-        kept = latest.read_text().strip() if latest.exists() else "none"
-        return f"the newest checkpoint from before is {kept}; try a lower optim.lr or optim.precision=float32"
-
-    def _refuse_broken_weights(self) -> None:
+        newest = latest.read_text().strip() if latest.exists() else "none"
+        advice = f"the newest checkpoint before that is {newest}; try a lower optim.lr or optim.precision=float32"
+        if not torch.isfinite(result.loss):
+            raise TrainingError(f"the loss is {float(result.loss)} at step {self.step}; {advice}")
         total = torch.stack([p.detach().float().sum() for p in self.model.parameters()]).sum()
         if not torch.isfinite(total):
-            raise TrainingError(f"weights are no longer finite after step {self.step}; {self._advice()}")
+            raise TrainingError(f"weights are not finite after step {self.step}; {advice}")
 
     def _save(self, result: StepResult) -> None:
-        """Write this step's checkpoint, name it the latest, delete those that are too old. A broken step is never saved."""
-        self._finite(result)
-        self._refuse_broken_weights()
-        folder = step_folder(self.out, self.step)
-        names = {id(p): name for name, p in self.model.named_parameters()}
-        optimizer = {
-            f"{names[id(p)]}:{key}": value.cpu()
-            for p, state in self.optimizer.state.items()
-            for key, value in state.items()
-        }
-        tensors = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
-        training = {
-            "recipe": self.recipe,
-            "trained_on": self.source.description,
-            "pictures": {"count": len(self.source), "fingerprint": self.source.fingerprint},
-            "init": self.init,
-            "step": self.step,
-            "steps": self.steps,
-            "settings": self.config.result_half(),
-        }
-        write_checkpoint(folder, self.model.config, tensors, training, optimizer, {"step": self.step})
-        point_latest(self.out, folder)
-        older = [path for path in sorted(self.out.glob("step-*")) if path.name <= folder.name]
-        for old in older[: -self.config.run.keep]:
-            shutil.rmtree(old)
+        self._check_finite(result)
+        save_step(self.out, self.model, self.optimizer, self._record(), self.config.run.keep)
 
-    def _restore(self, path: Path) -> None:
-        """Take up weights, optimizer and step of a checkpoint of this very run.
-
-        Raises:
-            ConfigError: the settings that change results differ from those it was made with.
-            CheckpointError: a missing or broken file.
-        """
-        checkpoint = read_checkpoint(path)
-        training = checkpoint.training
-        before = {
-            "pictures": training.get("pictures"),
-            "init": (training.get("init") or {}).get("sha256"),
-            **(training.get("settings") or {}),
-        }
-        now = {
-            "pictures": {"count": len(self.source), "fingerprint": self.source.fingerprint},
-            "init": self.init and self.init["sha256"],
-            **self.config.result_half(),
-        }
-        if changed := differences(before, now):
-            raise ConfigError(
-                f"{checkpoint.folder.parent} was made with other settings: {'; '.join(changed)}; use those, or another --out"
-            )
-        load_strictly(self.model, checkpoint.tensors, str(checkpoint.folder))
-        try:
-            saved = load_file(checkpoint.folder / "optimizer.safetensors", device=str(self.device))
-            self.step = json.loads((checkpoint.folder / "state.json").read_text())["step"]
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise CheckpointError(f"{checkpoint.folder} cannot be resumed: {error}") from error
-        parameters = dict(self.model.named_parameters())
-        for key, value in saved.items():
-            name, _, field = key.partition(":")
-            self.optimizer.state[parameters[name]][field] = value
-
-    def _open_sinks(self) -> list[Sink]:
-        sinks: list[Sink] = [CsvSink(self.out / RUN_LOG, self.step)]
-        if self.config.run.tensorboard:
-            sinks.append(TensorBoardSink(self.out / "tensorboard", self.step))
-        return sinks
-
-
-def find_resume(mode: str, out: Path) -> Path | None:
-    """What `--resume` means: `auto` the run in `out` if there is one, `never` nothing, else a checkpoint or run.
-
-    Raises:
-        CheckpointError: a path that is no checkpoint.
-        ConfigError: `never`, and a run is there, whose log and checkpoints would be mixed with the new one's.
-    """
-    if mode == "never":
-        if (out / LATEST).exists():
-            raise ConfigError(f"{out} holds a run; a new one needs another --out, or that folder deleted")
-        return None
-    if mode == "auto":
-        return find_checkpoint(out) if (out / LATEST).exists() else None
-    return find_checkpoint(Path(mode))
-
-
-def compile_parts(model: IJEPA) -> None:
-    """Fuse each network for the shapes it meets: the predictor sees one a block area, which may be more than torch allows for.
-
-    Raises:
-        ConfigError: no C++ compiler, which torch.compile needs on a CPU.
-    """
-    if (
-        next(model.parameters()).device.type == "cpu"
-        and not shutil.which(os.environ.get("CXX", "g++"))
-        and not shutil.which("clang++")
-    ):
-        raise ConfigError("run.compile=true needs a C++ compiler (g++), and there is none; say run.compile=false")
-    torch._dynamo.config.recompile_limit = max(256, torch._dynamo.config.recompile_limit)
-    for part in (model.context_encoder, model.target_encoder, model.predictor):
-        part.compile(dynamic=False)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device, else Apple's, else the CPU.
-
-    Raises:
-        ConfigError: a device that this machine does not have.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"run.device={name!r} cannot be used here ({str(error).splitlines()[0]}); try run.device=cpu"
-        ) from error
-    return device
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that gets the number of a SIGTERM or SIGINT, so that the step under way can end.
-
-    A second Ctrl-C stops at once; SIGTERM may be repeated, as some launchers do.
-    """
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def _record(self) -> TrainingRecord:
+        origin, seen = self.origin, self.step * self.config.optim.batch_size
+        before_steps, before_images = (origin.total_steps, origin.total_images) if origin else (0, 0)
+        return TrainingRecord(
+            recipe=self.recipe,
+            trained_on=images_of_all_runs(self.images.description, origin),
+            licence=origin.licence if origin else "unspecified",
+            images=self.images,
+            init=origin,
+            step=self.step,
+            steps=self.steps,
+            total_steps=None if before_steps is None else before_steps + self.step,
+            total_images=None if before_images is None else before_images + seen,
+            settings=self.config.result_half(),
+        )

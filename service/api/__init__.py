@@ -1,1 +1,1 @@
-"""The routes, one file a resource. The only place, with `service.app`, that knows HTTP."""
+"""HTTP: what requests mean and what responses are. The routes are a file a resource."""

@@ -1,31 +1,43 @@
-"""Whether the server lives, whether it can work, and what it counts."""
+"""Whether the server is alive, whether it can work, and what it counts."""
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.api.answers import describe, json_answer
-from service.api.state import StateDep
+from service.api.dependencies import ServiceDep
+from service.api.openapi import document_route
+from service.api.responses import json_response
 from service.errors import Draining, NotReady
+from service.schemas import Alive, Ready
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health/live", summary="Is the process alive")
+@router.get("/health/live", response_model=Alive, summary="Is the process alive")
 async def live() -> Response:
     """200 as long as the server answers at all."""
-    return json_answer({"status": "live"})
+    return json_response({"status": "live"})
 
 
-@router.get("/health/ready", summary="Can it work", **describe(None, NotReady, Draining))
-@router.get("/health", summary="Can it work", operation_id="health", **describe(None, NotReady, Draining))
-async def ready(state: StateDep) -> Response:
-    """200 once the canonical picture of every model came out right, until the server is told to stop."""
-    if state.problem:
-        raise state.problem
-    return json_answer({"status": "ready", "models": list(state.engines)})
+@router.get("/health/ready", response_model=Ready, summary="Can it work", **document_route(None, NotReady, Draining))
+@router.get(
+    "/health",
+    response_model=Ready,
+    summary="Can it work",
+    operation_id="health",
+    **document_route(None, NotReady, Draining),
+)
+async def ready(service: ServiceDep) -> Response:
+    """200 once the canonical image of every model came out right, until the server is told to stop."""
+    service.registry.check_ready()
+    return json_response({"status": "ready", "models": list(service.registry.models)})
 
 
-@router.get("/metrics", summary="Counters for Prometheus")
-async def metrics(state: StateDep) -> Response:
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    summary="Counters for Prometheus",
+)
+async def metrics(service: ServiceDep) -> Response:
     """Every series is there from the start."""
-    return Response(state.telemetry.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(service.telemetry.text(), media_type=CONTENT_TYPE_LATEST)

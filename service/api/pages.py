@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from service.api.state import StateDep
-from service.engine import Engine
+from service.api.dependencies import ServiceDep
+from service.registry import LoadedModel
 
 router = APIRouter(include_in_schema=False)
 
@@ -20,11 +20,14 @@ SWAGGER = Path(str(files("fastapi_offline"))) / "static"
 
 
 @router.get("/")
-async def home(request: Request, state: StateDep) -> HTMLResponse:
+async def home(request: Request, service: ServiceDep) -> HTMLResponse:
     """What this server is, what its models were trained on, what to send it."""
-    cards = "\n".join(card(engine) for engine in state.engines.values())
+    models = list(service.registry.models.values())
+    cards = "\n".join(card(model) for model in models)
     here = html.escape(request.headers.get("host", "localhost"))
-    page = Template((WEB / "index.html").read_text()).substitute(models=cards, here=here)
+    model = html.escape(models[0].manifest.id)
+    query, field = (f"?model={model}", f'"model":"{model}",') if len(models) > 1 else ("", "")
+    page = Template((WEB / "index.html").read_text()).substitute(models=cards, here=here, query=query, field=field)
     return HTMLResponse(page)
 
 
@@ -40,17 +43,17 @@ async def docs(request: Request) -> HTMLResponse:
     )
 
 
-def card(engine: Engine) -> str:
+def card(model: LoadedModel) -> str:
     """One model as a table row group."""
-    manifest, encoder = engine.manifest, engine.manifest.model.encoder
+    manifest, encoder = model.manifest, model.manifest.model.encoder
     rows = {
         "Trained on": manifest.source.trained_on,
         "Licence": manifest.licence,
-        "Picture": f"{encoder.image_size[1]} x {encoder.image_size[0]} pixels, {encoder.grid[0]} x {encoder.grid[1]} patches",
-        "Embedding": ", ".join(f"{name}: {width} numbers" for name, width in manifest.poolings.items()),
-        "Predicts hidden regions": "yes" if manifest.predicts else "no, its source had no predictor",
-        "Runs on": f"{engine.runtime.name}, {engine.images_per_second:,.0f} pictures a second in full batches",
-        "Identity": f"sha256 {engine.bundle.sha256}",
+        "Image": f"{encoder.image_size[1]} x {encoder.image_size[0]} pixels, {encoder.grid[0]} x {encoder.grid[1]} patches",
+        "Embedding": ", ".join(f"{name}: {width} dimensions" for name, width in manifest.poolings.items()),
+        "Predicts masked regions": "yes" if manifest.predicts else "no, its source had no predictor",
+        "Runs on": f"{model.runtime.name}, {model.images_per_second:,.0f} images a second in full batches",
+        "Identity": f"sha256 {model.bundle.sha256}",
     }
     cells = "\n".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items()

@@ -1,6 +1,7 @@
-"""Embed all pictures of folders into Parquet files. Killed and started again, it goes on where it was.
+"""Embed all images of sources into Parquet files. Killed and started again, it goes on after what is done.
 
-Each row has id, uri, sha256, width, height, embedding (or patches), status and error; broken pictures are rows too.
+Each row has id, uri, sha256, width, height, embedding (or patches), status and error. An image that cannot be embedded is a
+row with another status than ok and without an embedding.
 """
 
 import argparse
@@ -10,65 +11,112 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from models.bundle import find_bundle, read_bundle, zoo
-from models.errors import ConfigError
-from service.engine import Device, EmbedOptions, Engine
+from models.bundle.reader import find_bundle, read_bundle, zoo
+from models.errors import ConfigError, UsageError
+from models.images.sources.table import source_uris
+from models.inference.canonical import check_canonical
+from models.runtimes.select import RUNTIMES, open_runtime
+from models.terminal import progress_bars
+from service.jobs.listing import Changes, Row
 from service.jobs.runner import run_job
-from service.runtimes import RUNTIMES, open_runtime
+from service.jobs.sinks.table import SINKS
+from service.operations.base import EmbedOptions
 from service.settings import read_settings
 
 PREEMPTED = 75
+MAX_NAMES = 3
+"""How many images that are gone are named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder, searched to its depths, or a picture")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the files go")
-    parser.add_argument("--bundle", metavar="NAME|DIR", help="a bundled model or a folder (the bundled model)")
     parser.add_argument(
-        "--output", choices=("pooled", "patches"), default="pooled", help="one vector a picture or a patch (pooled)"
+        "sources", nargs="+", metavar="SOURCE", help=f"a folder with its subfolders, an image, or {source_uris()}"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to write to")
+    parser.add_argument("--bundle", metavar="NAME|DIR", help="a bundle's name or folder (the bundled model)")
+    parser.add_argument(
+        "--output", choices=("pooled", "patches"), default="pooled", help="one vector an image or a patch (pooled)"
     )
     parser.add_argument(
-        "--pooling", default="mean", help="one that the bundle has: mean, last4, and their whitened forms (mean)"
+        "--pooling", help="one that the bundle has: mean, last4, and their whitened forms (the bundle's default: mean)"
+    )
+    parser.add_argument("--normalize", action="store_true", help="scale every vector to length 1")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float16"), default="float32", help="type of the embeddings (float32)"
     )
     parser.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32", help="of the numbers in the files (float32)"
+        "--fit", choices=("crop", "squash"), help="centre crop, or the whole image squashed (the model's own: crop)"
     )
-    parser.add_argument(
-        "--fit", choices=("crop", "squash"), help="centre crop, or the whole picture squashed (the model's own: crop)"
-    )
+    parser.add_argument("--format", choices=tuple(SINKS), default="parquet", help="file format (parquet)")
     parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
     parser.add_argument("--precision", help="auto, float32, or another that the bundle has (auto)")
-    parser.add_argument("--overwrite", action="store_true", help="start anew, deleting the job that is in DIR")
+    parser.add_argument(
+        "--by-suffix", action="store_true", help="tell images by their names alone, without opening every file"
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="also embed images that are new in the sources since the job began"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="delete the job that is in DIR and begin again")
 
 
 def run(args: argparse.Namespace) -> None:
     """Embed, and say how many rows of which status there are."""
+    if args.update and args.overwrite:
+        raise UsageError("--update adds to a job and --overwrite deletes it: give one of them")
     signal.signal(signal.SIGTERM, _preempted)
     settings = read_settings(
         bundle=(args.bundle,) if args.bundle else None, runtime=args.runtime, precision=args.precision
     )
     names = settings.bundle or tuple(zoo()[:1])
     if len(names) != 1:
-        raise ConfigError(f"a job uses one bundle; these are {len(names)}: {', '.join(names) or 'none is installed'}")
+        given = ", ".join(names) or "none is installed"
+        raise ConfigError(f"a job uses one bundle, not {len(names)} ({given}); choose one with --bundle")
     bundle = read_bundle(find_bundle(names[0]))
-    engine = Engine(
+    runtime = open_runtime(settings.runtime, bundle, settings.threads, settings.precision)
+    check_canonical(runtime, bundle)
+    report = run_job(
+        args.sources,
+        args.out,
         bundle,
-        open_runtime(settings.runtime, bundle, settings.threads, settings.precision),
-        settings,
-        Device(),
-        lambda *_: None,
+        runtime,
+        EmbedOptions(args.output, args.pooling, normalize=args.normalize, dtype=args.dtype, fit=args.fit),
+        limits=settings.decode_limits,
+        batch=settings.max_batch,
+        sink=args.format,
+        by_suffix=args.by_suffix,
+        update=args.update,
+        overwrite=args.overwrite,
+        progress=progress_bars,
     )
-    engine.check()
-    options = EmbedOptions(args.output, args.pooling, dtype=args.dtype, fit=args.fit)
-    report = run_job(args.sources, args.out, engine, options, args.overwrite)
-    if report.others:
-        others = ", ".join(f"{count} {suffix}" for suffix, count in sorted(report.others.items()))
-        print(f"ijepa embed: files that are no pictures by their names were left out: {others}", file=sys.stderr)
+    if report.skipped:
+        _say(f"left out: {', '.join(f'{count} {what}' for what, count in sorted(report.skipped.items()))}")
+    if any(report.changes):
+        _say(describe_changes(report.changes, updated=args.update))
+    _say(f"{report.written} rows written; read all of them with {SINKS[args.format].how_to_read(args.out)}")
     counts = ", ".join(f"{count} {status}" for status, count in report.statuses.most_common())
     print(f"{report.statuses.total()} rows in {args.out}: {counts}")
 
 
+def describe_changes(changes: Changes, updated: bool) -> str:
+    """What changed in the sources since the job began, and what to do."""
+    text = f"since this job began: {len(changes.new)} new, {len(changes.gone)} gone"
+    if changes.gone:
+        text += f" ({_some(changes.gone)}; rows of images that are gone stay)"
+    if changes.new:
+        text += "; the new ones were embedded" if updated else "; to embed the new ones, add --update"
+    return text
+
+
+def _some(rows: list[Row]) -> str:
+    more = [f"and {len(rows) - MAX_NAMES} more"] if len(rows) > MAX_NAMES else []
+    return ", ".join([row.id for row in rows[:MAX_NAMES]] + more)
+
+
+def _say(text: str) -> None:
+    print(f"ijepa embed: {text}", file=sys.stderr)
+
+
 def _preempted(_number: int, _frame: FrameType | None) -> NoReturn:
-    print("ijepa embed: told to stop; finished parts are kept, run the same again to go on", file=sys.stderr)
+    _say("stopped; finished parts are kept, run the same command again to go on")
     sys.exit(PREEMPTED)

@@ -1,7 +1,9 @@
-"""Bundles: which there are, what one is, whether it is whole, and to and from the Hugging Face hub.
+"""List, show and verify bundles; pull and push them from and to the Hugging Face hub.
 
-pull leaves a bundle in the hub's cache (HF_HOME; with HF_HUB_OFFLINE=1 nothing else is asked) and prints its folder, which
---bundle takes; the licence is shown before the weights are fetched.
+list shows the bundles in ./bundles, those in the user's own folder (~/.local/share/ijepa-features/bundles) and the bundled
+ones; --bundle takes their names. On standard error it shows published weights and where to get them. pull stores a bundle in
+the hub's cache (HF_HOME; with HF_HUB_OFFLINE=1 only the cache is used) and prints its folder, which --bundle takes too; the
+licence is shown before the weights are downloaded.
 """
 
 import argparse
@@ -9,17 +11,17 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from models import hub
-from models.bundle import CARD, find_bundle, read_bundle, read_manifest, zoo
-from models.errors import UsageError
-from models.published import PUBLISHED, restriction
-from service.engine import Device, Engine
-from service.runtimes import open_runtime
-from service.settings import read_settings
+from models.bundle import hub
+from models.bundle.manifest import CARD, Manifest
+from models.bundle.published import META_PAGE, PUBLISHED, restriction
+from models.bundle.reader import ZOO, find_bundle, local_bundles, read_bundle, read_manifest, zoo
+from models.errors import BundleError, UsageError
+from models.inference.canonical import check_canonical
+from models.runtimes.select import open_runtime
 
 
 class Action(NamedTuple):
-    """One word after `ijepa models`: what it does, and the names that it takes."""
+    """What a word after `ijepa models` does, and the names that it takes."""
 
     do: Callable[[argparse.Namespace], None]
     names: tuple[str, ...]
@@ -31,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     usage = "; ".join(f"{' '.join((name, *action.names))}: {action.summary}" for name, action in ACTIONS.items())
     parser.add_argument("action", choices=tuple(ACTIONS), help=usage)
     parser.add_argument(
-        "names", nargs="*", metavar="BUNDLE|ID", help="a bundled model or a folder; owner/name on the hub"
+        "names", nargs="*", metavar="BUNDLE|ID", help="a bundle's name or folder; owner/name on the hub"
     )
-    parser.add_argument("--revision", help="of pull: a branch, tag or commit (the newest)")
-    parser.add_argument("--private", action="store_true", help="of push, if the repository is new")
+    parser.add_argument("--revision", help="pull: a branch, tag or commit (default: the newest)")
+    parser.add_argument("--private", action="store_true", help="push: create the repository as private")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -47,13 +49,33 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _list(_: argparse.Namespace) -> None:
-    for name in zoo():
-        manifest = read_manifest(find_bundle(name))
-        size = sum(file.size for file in manifest.files.values())
-        print(f"{name}  {size / 1e6:.1f} MB, trained on {manifest.source.trained_on}, {manifest.licence}")
-    print("\npublished weights, for ijepa import:", file=sys.stderr)
+    found: set[str] = set()
+    for folder in (*local_bundles(), *(ZOO / name for name in zoo())):
+        place = "bundled" if folder.parent == ZOO else str(folder)
+        if folder.name in found:
+            print(f"{folder.name} ({place}) is hidden by the bundle of that name above", file=sys.stderr)
+            continue
+        try:
+            print(f"{folder.name}  {_summary(read_manifest(folder))}, {place}")
+            found.add(folder.name)
+        except BundleError as error:
+            print(f"ijepa models: {error}", file=sys.stderr)
+    print(
+        f"\npublished weights, for ijepa import SOURCE --out DIR (a .pth.tar is downloaded first, see {META_PAGE}):",
+        file=sys.stderr,
+    )
     for published in PUBLISHED:
-        print(f"  {', '.join(published.names)}: {published.trained_on}, {published.licence}", file=sys.stderr)
+        print(
+            f"\n  {published.trained_on}; licence {published.licence}{restriction(published.licence)}\n"
+            f"    with predictor: {published.file}, from {published.url}\n"
+            f"    encoder only: {published.hub}, from {published.hub_page}; or {published.timm}",
+            file=sys.stderr,
+        )
+
+
+def _summary(manifest: Manifest) -> str:
+    size = sum(file.size for file in manifest.files.values())
+    return f"{size / 1e6:.1f} MB, trained on {manifest.source.trained_on}, licence {manifest.licence}"
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -62,23 +84,14 @@ def _show(args: argparse.Namespace) -> None:
 
 def _verify(args: argparse.Namespace) -> None:
     bundle = read_bundle(find_bundle(args.names[0]))
-    settings = read_settings(runtime="cpu")
     for precision in ("float32", *bundle.manifest.variants):
-        runtime = open_runtime("cpu", bundle, settings.threads, precision)
-        engine = Engine(bundle, runtime, settings, Device(), lambda *_: None)
-        engine.check()
-        engine.close()
+        check_canonical(open_runtime("cpu", bundle, precision=precision), bundle)
     print(f"{bundle.manifest.id}  sha256 {bundle.sha256}")
 
 
 def _pull(args: argparse.Namespace) -> None:
     manifest = hub.look_at_bundle(args.names[0], args.revision)
-    size = sum(file.size for file in manifest.files.values())
-    print(
-        f"{manifest.id}: {size / 1e6:.1f} MB, trained on {manifest.source.trained_on}; licence {manifest.licence}"
-        f"{restriction(manifest.licence)}",
-        file=sys.stderr,
-    )
+    print(f"{manifest.id}: {_summary(manifest)}{restriction(manifest.licence)}", file=sys.stderr)
     print(hub.pull_bundle(args.names[0], args.revision).folder)
 
 
@@ -87,9 +100,9 @@ def _push(args: argparse.Namespace) -> None:
 
 
 ACTIONS = {
-    "list": Action(_list, (), "the bundled models, and the published weights that ijepa import knows"),
-    "show": Action(_show, ("BUNDLE",), "its model card"),
-    "verify": Action(_verify, ("BUNDLE",), "every file's sha256, and the canonical picture's numbers"),
-    "pull": Action(_pull, ("ID",), "fetch a bundle from the hub and check it"),
+    "list": Action(_list, (), "all bundles found here, and the published weights that ijepa import reads"),
+    "show": Action(_show, ("BUNDLE",), "print its model card"),
+    "verify": Action(_verify, ("BUNDLE",), "check every file's sha256 and the outputs for the canonical image"),
+    "pull": Action(_pull, ("ID",), "download a bundle from the hub and check it"),
     "push": Action(_push, ("BUNDLE", "ID"), "put a bundle on the hub"),
 }

@@ -1,34 +1,26 @@
 """Answer HTTP requests with one or more bundles.
 
-Every option is also an environment variable: IJEPA_PORT, IJEPA_BUNDLE (several with commas), and those of docs/api.md.
+Every option is also an environment variable: IJEPA_PORT, IJEPA_BUNDLE (several with commas), and those of docs/operations.md.
 """
 
 import argparse
 import logging
-import signal
-import socket
 import sys
-import threading
-from types import FrameType
 
-import uvicorn
-
-from models.errors import ConfigError
-from models.published import restriction
-from service.api.state import State
+from models.bundle.published import restriction
+from models.runtimes.select import RUNTIMES
 from service.app import create_app
-from service.errors import Draining
-from service.runtimes import RUNTIMES
-from service.settings import Settings, read_settings
+from service.registry import LoadedModel
+from service.server import listen, serve
+from service.settings import read_settings
 
-NOTICE_SECONDS = 1.0
-"""For how long a server that was told to stop goes on listening, answering that it drains."""
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--bundle", action="append", metavar="NAME|DIR", help="a bundled model or a folder; may be repeated"
+        "--bundle", action="append", metavar="NAME|DIR", help="a bundle's name or folder; may be repeated"
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8000)")
@@ -38,69 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serve until told to stop."""
-    bundle = tuple(args.bundle) if args.bundle else None
     settings = read_settings(
-        bundle=bundle, host=args.host, port=args.port, runtime=args.runtime, precision=args.precision
+        bundle=tuple(args.bundle) if args.bundle else None,
+        host=args.host,
+        port=args.port,
+        runtime=args.runtime,
+        precision=args.precision,
     )
     listener = listen(settings)
     app = create_app(settings)
+    registry = app.state.service.registry
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("service").setLevel(logging.INFO)
-    for engine in app.state.service.engines.values():
-        source = engine.manifest.source
-        print(
-            f"{engine.manifest.id}: trained on {source.trained_on}; licence {engine.manifest.licence}"
-            f"{restriction(engine.manifest.licence)}; {engine.runtime.name}, {engine.runtime.precision}."
-            " Another model: --bundle DIR",
-            file=sys.stderr,
-        )
+    for model in registry.models.values():
+        print(introduction(model), file=sys.stderr)
     host, port = listener.getsockname()[:2]
     print(f"try it at / and /docs, stop it with Ctrl-C; listening on http://{host}:{port}", file=sys.stderr, flush=True)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=settings.drain_seconds,
-        server_header=False,
+    serve(app, registry, settings, listener)
+
+
+def introduction(model: LoadedModel) -> str:
+    """One line that says what is served."""
+    manifest = model.manifest
+    return (
+        f"{manifest.id}: trained on {manifest.source.trained_on}; licence {manifest.licence}"
+        f"{restriction(manifest.licence)}; {model.runtime.name}, {model.runtime.precision}. Another model: --bundle DIR"
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopped)
-    Server(config, app.state.service).run(sockets=[listener])
-
-
-class Server(uvicorn.Server):
-    """Uvicorn, which on SIGTERM first says for a moment that it is draining, so that a balancer sees it, and then stops listening."""
-
-    def __init__(self, config: uvicorn.Config, state: State) -> None:
-        super().__init__(config)
-        self._state = state
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first SIGTERM waits; a second one, or Ctrl-C, does not."""
-        told = isinstance(self._state.problem, Draining)
-        self._state.drain()
-        if sig == signal.SIGTERM and not told:
-            threading.Timer(NOTICE_SECONDS, super().handle_exit, (sig, frame)).start()
-        else:
-            super().handle_exit(sig, frame)
-
-
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    """Uvicorn has drained by then and raises the signal once more; a server that was told to stop has done its work."""
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A bound socket, before any model is loaded.
-
-    Raises:
-        ConfigError: the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"cannot listen on {settings.host} port {settings.port}: {error}; try another --port"
-        ) from error
-    return listener

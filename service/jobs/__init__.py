@@ -1,5 +1,5 @@
-"""Folders of pictures to files of embeddings.
+"""Images of sources to files of embeddings.
 
-A job is a folder: `job.json` (what it does, fixed when it starts), `listing.parquet` (its rows, likewise), one part a shard,
-and `_SUCCESS.json` once all parts are there. A part appears whole or not at all, so the folder is all the state there is.
+A job is a folder: one part a shard, and in the hidden folder `.job` what the job is and which rows it has, both fixed when it
+starts. A part appears complete or not at all, so the folder is the whole state.
 """

@@ -1,4 +1,4 @@
-"""Serving never needs torch: a fresh interpreter in which it cannot be imported serves a real picture."""
+"""Serving never needs torch: a fresh interpreter in which it cannot be imported serves a real image."""
 
 import pkgutil
 import subprocess
@@ -39,7 +39,7 @@ print("served")
 """
 
 
-def test_all_of_service_serves_a_picture_with_torch_unimportable(golden):
+def test_all_of_service_serves_a_image_with_torch_unimportable(golden):
     names = [module.name for module in pkgutil.walk_packages(service.__path__, "service.")]
     assert len(names) > 25
     result = subprocess.run(

@@ -1,6 +1,6 @@
 """The Dockerfiles: what they copy exists, and (slowly, where buildah or docker can build) they make images that work.
 
-`IJEPA_TEST_BASE` names another base image than the Dockerfiles' own, `IJEPA_BUILD_OPTIONS` adds options to `buildah bud` or
+`DOCKER_TEST_BASE` names another base image than the Dockerfiles' own, `DOCKER_BUILD_OPTIONS` adds options to `buildah bud` or
 `docker build`. Asking for CUDA on a machine without it needs no image, only the package: that test makes an environment.
 """
 
@@ -51,8 +51,8 @@ def inside(request):
     if subprocess.run([BUILDER, "info"], capture_output=True, check=False).returncode:
         pytest.skip(f"{BUILDER} cannot work here: no daemon, or no rights")
     buildah, name = BUILDER.endswith("buildah"), f"ijepa-test-{request.param.stem.lower()}"
-    options = shlex.split(os.environ.get("IJEPA_BUILD_OPTIONS", ""))
-    base = os.environ.get("IJEPA_TEST_BASE")
+    options = shlex.split(os.environ.get("DOCKER_BUILD_OPTIONS", ""))
+    base = os.environ.get("DOCKER_TEST_BASE")
     verb = ["bud", "--format", "docker"] if buildah else ["build"]
     build = [BUILDER, *verb, *options, *(["--build-arg", f"BASE={base}"] if base else []), "-f", request.param]
     subprocess.run([*build, "-t", name, ROOT], check=True)

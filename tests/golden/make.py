@@ -1,28 +1,29 @@
-"""Make the golden bundle anew: `python tests/golden/make.py`. Its numbers then change, and with them its sha256."""
+"""The tiny network of the tests. `python tests/golden/make.py` makes the golden bundle from it; its sha256 then changes."""
 
 from pathlib import Path
 
 import torch
 
-from models.checkpoint import read_checkpoint, write_checkpoint
+from models.checkpoint.record import TrainingRecord
+from models.checkpoint.store import read_checkpoint, write_checkpoint
 from models.config import EncoderConfig, ModelConfig, PredictorConfig
-from models.export import export_bundle
-from models.ijepa import IJEPA
-from models.preprocess import PixelRecipe
+from models.export.pipeline import export_bundle
+from models.images.preprocess import Preprocessing
+from models.network.ijepa import IJEPA
 
 HERE = Path(__file__).parent
 
 
 def tiny_config() -> ModelConfig:
-    """A network small enough for git."""
+    """A network of a few kB."""
     encoder = EncoderConfig(width=32, depth=4, heads=2, hidden=64, patch_size=4, grid=(4, 4))
     return ModelConfig(
-        encoder=encoder, predictor=PredictorConfig(width=16, depth=1, heads=2), pixels=PixelRecipe(size=(16, 16))
+        encoder=encoder, predictor=PredictorConfig(width=16, depth=1, heads=2), pixels=Preprocessing(size=(16, 16))
     )
 
 
 def tiny_model() -> IJEPA:
-    """Random weights, the two encoders different, as after some training."""
+    """Random weights; the two encoders differ, as after training."""
     torch.manual_seed(0)
     model = IJEPA(tiny_config())
     with torch.no_grad():
@@ -34,7 +35,7 @@ def tiny_model() -> IJEPA:
 
 def write_tiny_checkpoint(folder: Path) -> Path:
     """A checkpoint of the tiny network."""
-    training = {"recipe": "none", "trained_on": "nothing: its weights are random", "step": 0, "settings": {}}
+    training = TrainingRecord(trained_on="nothing: its weights are random", step=0, total_steps=0, total_images=0)
     write_checkpoint(folder, tiny_config(), tiny_model().state_dict(), training)
     return folder
 

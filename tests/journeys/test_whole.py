@@ -41,7 +41,7 @@ def server(bundle):
     command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(bundle), "--port", "0", "--runtime", "cpu"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"})
     said = [process.stderr.readline(), process.stderr.readline()]
-    assert "my-model: trained on 512 synthetic pictures; licence CC0-1.0" in said[0]
+    assert "my-model: trained on 512 synthetic images; licence CC0-1.0" in said[0]
     address = said[1].split()[-1]
     for _ in range(500):
         try:
@@ -51,10 +51,11 @@ def server(bundle):
             time.sleep(0.02)
     yield address, process
     process.kill()
+    process.communicate()
 
 
 @pytest.fixture
-def picture():
+def image():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -67,15 +68,15 @@ def post(url, body, content_type):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed (Debian: apt-get install curl)")
-def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bundle, picture, tmp_path):
+def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bundle, image, tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "picture.png").write_bytes(picture)
+    (tmp_path / "in" / "image.png").write_bytes(image)
     curl = subprocess.run(
-        ["curl", "-sSf", "-F", f"file=@{tmp_path}/in/picture.png", f"{server[0]}/v1/images/embeddings"],
+        ["curl", "-sSf", "-F", f"file=@{tmp_path}/in/image.png", f"{server[0]}/v1/images/embeddings"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     by_curl = json.loads(curl.stdout)["data"][0]["embedding"]
-    url = "data:image/png;base64," + base64.b64encode(picture).decode()
+    url = "data:image/png;base64," + base64.b64encode(image).decode()
     by_openai = (
         OpenAI(base_url=f"{server[0]}/v1", api_key="none")
         .embeddings.create(model="my-model", input=url)
@@ -90,14 +91,14 @@ def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bun
     assert np.allclose(by_curl, by_job, rtol=1e-5, atol=1e-6)
 
 
-def test_hidden_pixels_change_nothing_in_the_prediction(server, picture):
-    changed = np.array(Image.open(io.BytesIO(picture)))
+def test_hidden_pixels_change_nothing_in_the_prediction(server, image):
+    changed = np.array(Image.open(io.BytesIO(image)))
     changed[8:24, 8:24] = 0
     file = io.BytesIO()
     Image.fromarray(changed).save(file, "PNG")
 
     answers = []
-    for data in (picture, file.getvalue()):
+    for data in (image, file.getvalue()):
         body = {
             "image": base64.b64encode(data).decode(),
             "targets": [{"box": [0.25, 0.25, 0.75, 0.75]}],
@@ -129,7 +130,7 @@ def test_a_port_in_use_is_one_sentence(bundle):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_probe_measures_the_network_beside_its_floors_and_the_bundle_carries_it(bundle, tmp_path, monkeypatch):
+def test_a_probe_measures_the_network_beside_its_baselines_and_the_bundle_carries_it(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     printed = ijepa("probe", bundle, "--data", "synthetic:300,synthetic:120", "--json", tmp_path / "results.json")
     results = json.loads((tmp_path / "results.json").read_text())
@@ -150,7 +151,7 @@ def test_a_probe_measures_the_network_beside_its_floors_and_the_bundle_carries_i
 
 
 def test_results_of_something_else_are_refused(bundle, tmp_path):
-    (tmp_path / "x.json").write_text('{"data": "pictures", "methods": {}}')
+    (tmp_path / "x.json").write_text('{"data": "images", "methods": {}}')
     command = [sys.executable, "-m", "ijepa", "export", bundle.parent / "run", "--out", tmp_path / "out"]
     result = subprocess.run(
         [*map(str, command), "--probes", str(tmp_path / "x.json")], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""A server with the golden bundle, in this process, and pictures to send it."""
+"""A server with the golden bundle, in this process, and images to send it."""
 
 import io
 import time
@@ -9,14 +9,14 @@ from PIL import Image
 
 
 def as_png(pixels: np.ndarray) -> bytes:
-    """A lossless picture."""
+    """A lossless image."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
 def wait_until_ready(client) -> None:
-    """Until the canonical picture has been checked."""
+    """Until the canonical image has been checked."""
     deadline = time.monotonic() + 30
     while client.get("/health").status_code != 200:
         assert time.monotonic() < deadline, client.get("/health").text
@@ -24,15 +24,15 @@ def wait_until_ready(client) -> None:
 
 
 @pytest.fixture(scope="session")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """Noise of exactly the golden model's size."""
     return np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")
-def png(picture) -> bytes:
-    """The picture's bytes."""
-    return as_png(picture)
+def png(image) -> bytes:
+    """The image's bytes."""
+    return as_png(image)
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +40,14 @@ def make_client(golden):
     """A function from settings to a started server's client, to be used as a context manager."""
     from contextlib import contextmanager
 
-    from fastapi.testclient import TestClient
-
     from service.app import create_app
     from service.settings import read_settings
+    from tests.service.openapi import ValidatingClient
 
     @contextmanager
     def make(**settings):
         app = create_app(read_settings(**{"bundle": (str(golden),), "threads": 1, **settings}))
-        with TestClient(app, raise_server_exceptions=False) as client:
+        with ValidatingClient(app, raise_server_exceptions=False) as client:
             wait_until_ready(client)
             yield client
 

@@ -1,13 +1,14 @@
 import pytest
 
 from models.errors import ConfigError
-from training.config import differences, override, settings_of
+from training.config import ExecutionConfig, NetworkConfig, differences, override, settings_of
+from training.masking.reference import ReferenceSettings
 from training.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_builds_a_network_and_masks_for_it(name):
-    from training.masking import make_masking
+    from training.masking.table import make_masking
 
     config = RECIPES[name]()
     network = config.network.build()
@@ -28,15 +29,17 @@ def test_settings_are_overridden_by_name():
     ("assignment", "message"),
     [
         ("optim.lr", "write section.field=value"),
-        ("optim.speed=1", "'optim.speed' is unknown; the settings are data.uri"),
-        ("lr=1", "unknown"),
-        ("optim=1", "unknown"),
+        ("optim.speed=1", "unknown setting 'optim.speed'; the settings are data.uri"),
+        ("lr=1", "unknown setting 'lr'"),
+        ("optim=1", "unknown setting 'optim'"),
         ("optim.lr=fast", "optim.lr='fast'"),
         ("optim.batch_size=0", "optim.batch_size=0"),
-        ("masking.name=squares", "multiblock"),
+        ("masking.name=squares", "unknown masking 'squares'; the names are multiblock, reference"),
+        ("masking.name=[]", "unknown masking []; the names are multiblock"),
+        ("masking.hidden=0.5", "unknown setting 'masking.hidden'"),
         ("optim.warmup=99", "must be shorter than the run"),
         ("data.crop_aspect=[0,1]", "greater than 0"),
-        ("data.crop_scale=[0.9,0.2]", "runs backwards"),
+        ("data.crop_scale=[0.9,0.2]", "expected a range with the smaller number first, not [0.9, 0.2]"),
         ("masking.target_aspect=[-1,1]", "greater than 0"),
         ("network.predictor_width=0", "greater than or equal to 1"),
         ("seed=99999999999999999999", "seed"),
@@ -64,7 +67,7 @@ def test_every_setting_has_one_dotted_name():
     [
         (["network.channels=3"], "network.mean=null network.std=null"),
         (["network.predictor_width=30"], "multiple of 4"),
-        (["network.patch_size=5"], "no whole number of 5x5 patches"),
+        (["network.patch_size=5"], "image size 32 is not divisible by patch size 5"),
     ],
 )
 def test_a_network_that_cannot_be_is_an_error_in_one_sentence(assignments, message):
@@ -73,18 +76,52 @@ def test_a_network_that_cannot_be_is_an_error_in_one_sentence(assignments, messa
     assert message in str(caught.value)
 
 
-def test_a_grey_recipe_takes_colour_with_the_usual_mean():
-    from models.preprocess import IMAGENET_MEAN
+def test_colour_has_the_mean_of_imagenet():
+    from models.images.preprocess import IMAGENET_MEAN
 
-    colour = override(
-        RECIPES["debug"](), ["network.channels=3", "network.mean=null", "network.std=null"]
-    ).network.build()
-    assert colour.pixels.mean == IMAGENET_MEAN
+    assert NetworkConfig(channels=3).build().pixels.mean == IMAGENET_MEAN
+    assert NetworkConfig(channels=1).build().pixels.mean == (pytest.approx(sum(IMAGENET_MEAN) / 3),)
 
 
 def test_what_settings_prints_can_be_given_back(capsys):
-    import ijepa
+    from ijepa.cli import main
 
-    assert ijepa.main(["train", "debug", "--settings"]) == 0
+    assert main(["train", "debug", "--settings"]) == 0
     printed = capsys.readouterr().out.split("\n")[:-1]
     assert override(RECIPES["debug"](), printed) == RECIPES["debug"]()
+
+
+def test_naming_another_member_starts_from_its_defaults():
+    """What the configuration had for the one before does not carry over, unless it is given beside the name."""
+    config = override(RECIPES["fashion-mnist"](), ["masking.name=reference"])
+    assert config.masking == ReferenceSettings()
+    config = override(RECIPES["fashion-mnist"](), ["masking.target_scale=[0.1,0.3]", "masking.name=reference"])
+    assert config.masking == ReferenceSettings(target_scale=(0.1, 0.3))
+
+
+def test_naming_the_same_member_changes_nothing():
+    config = RECIPES["fashion-mnist"]()
+    assert override(config, ["masking.name=multiblock"]) == config
+
+
+@pytest.mark.parametrize("steps", [1, 22, 60, 198, 39_375, 1_000_000])
+def test_intervals_fit_the_run(steps):
+    run = ExecutionConfig()
+    rows, checkpoints = steps / run.log_interval(steps), steps / run.checkpoint_interval(steps)
+
+    assert min(steps, 66) <= rows <= 150
+    assert min(steps, 6) <= checkpoints
+    assert checkpoints <= 15 or run.checkpoint_interval(steps) == 5000
+    assert ExecutionConfig(log_every=7, checkpoint_every=9).log_interval(steps) == 7
+    assert ExecutionConfig(log_every=7, checkpoint_every=9).checkpoint_interval(steps) == 9
+
+
+def test_tensorboard_can_be_left_out_by_the_old_setting():
+    assert [each.name for each in ExecutionConfig().active_loggers()] == ["csv", "tensorboard"]
+    assert [each.name for each in ExecutionConfig(tensorboard=False).active_loggers()] == ["csv"]
+
+
+def test_how_images_are_named_and_listed_is_not_part_of_the_result():
+    config = RECIPES["debug"]()
+    other = override(config, ["data.name=shapes", "data.by_suffix=true", "run.keep=1"])
+    assert differences(config.result_half(), other.result_half()) == []

@@ -13,12 +13,22 @@ import pytest
 
 from models.errors import ConfigError
 
-SETTINGS = ("run.threads=1", "run.workers=1", "run.log_every=1", "run.checkpoint_every=7", "run.tensorboard=false")
+SETTINGS = (
+    "data.uri=synthetic:96",
+    "optim.epochs=20",
+    "optim.warmup=2",
+    "run.threads=1",
+    "run.workers=1",
+    "run.log_every=1",
+    "run.checkpoint_every=7",
+    "run.tensorboard=false",
+)
+"""Sixty steps, and few images to monitor at each."""
 
 
-def start(out: Path, *more: str) -> subprocess.Popen:
+def start(out: Path, *more: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "ijepa", "train", "debug", "--out", str(out), *SETTINGS, *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 def last_step(out: Path) -> int:
@@ -55,8 +65,8 @@ def test_killed_at_five_random_steps_it_ends_with_the_same_weights(tmp_path):
         a, b = (load_file(run / "step-00000060" / file) for run in (whole, killed))
         assert a.keys() == b.keys()
         assert all(torch.equal(a[name], b[name]) for name in a), file
-    logs = [list(csv.DictReader((run / "log.csv").open())) for run in (whole, killed)]
-    kept = ("step", "loss", "skill", "lr", "feature_std", "rankme")
+    logs = [list(csv.DictReader((run / "log.csv").read_text().splitlines())) for run in (whole, killed)]
+    kept = ("step", "loss", "explained_variance", "lr", "feature_std", "rankme")
     assert [[row[name] for name in kept] for row in logs[0]] == [[row[name] for name in kept] for row in logs[1]]
 
 
@@ -88,37 +98,40 @@ def begun(tmp_path, one_thread):
 
 def test_another_result_half_is_an_error_that_names_the_field(begun):
     from training.config import override
-    from training.trainer import Trainer, find_resume
+    from training.persistence import find_resume
+    from training.trainer import Trainer
 
     config, run = begun
-    with pytest.raises(ConfigError, match=r"optim\.lr was 0\.001, is 0\.5; use those, or another --out"):
+    with pytest.raises(ConfigError, match=r"optim\.lr was 0\.001, is 0\.5; continue it with its own .*--resume"):
         Trainer(override(config, ["optim.lr=0.5"]), run, find_resume("auto", run))
 
 
 def test_the_other_half_may_change(begun):
     from training.config import override
-    from training.trainer import Trainer, find_resume
+    from training.persistence import find_resume
+    from training.trainer import Trainer
 
     config, run = begun
     trainer = Trainer(override(config, ["run.log_every=3"]), run, find_resume("auto", run))
     assert trainer.step == trainer.steps == 16
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved(begun, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(begun, monkeypatch):
     import torch
 
     import training.trainer as module
-    from training.trainer import Trainer, TrainingError, find_resume
+    from training.persistence import find_resume
+    from training.trainer import Trainer, TrainingError
 
     config, run = begun
-    honest = module.train_step
+    honest = module.train_step  # type: ignore[attr-defined]
 
     def broken(*args):
         return honest(*args)._replace(loss=torch.tensor(float("nan")))
 
     monkeypatch.setattr(module, "train_step", broken)
     trainer = Trainer(config, run, find_resume(str(run / "step-00000008"), run))
-    with pytest.raises(TrainingError, match="the newest checkpoint from before is step-00000016"):
+    with pytest.raises(TrainingError, match="the newest checkpoint before that is step-00000016"):
         trainer.run()
 
 
@@ -137,7 +150,8 @@ def test_only_the_newest_checkpoints_are_kept_and_latest_names_the_newest(tmp_pa
 
 def test_an_older_checkpoint_can_be_gone_on_with_and_nothing_newer_is_deleted(begun):
     from training.config import override
-    from training.trainer import Trainer, find_resume
+    from training.persistence import find_resume
+    from training.trainer import Trainer
 
     config, run = begun
     trainer = Trainer(
@@ -152,18 +166,19 @@ def test_an_older_checkpoint_can_be_gone_on_with_and_nothing_newer_is_deleted(be
 
 
 def test_a_new_run_does_not_mix_with_an_old_one(begun):
-    from training.trainer import find_resume
+    from training.persistence import find_resume
 
-    with pytest.raises(ConfigError, match="holds a run; a new one needs another --out"):
+    with pytest.raises(ConfigError, match="holds a run; use another --out for a new one"):
         find_resume("never", begun[1])
 
 
-def test_other_pictures_are_an_error_that_says_so(tmp_path, one_thread):
+def test_other_images_are_an_error_that_says_so(tmp_path, one_thread):
     from PIL import Image
 
     from training.config import override
+    from training.persistence import find_resume
     from training.recipes import RECIPES
-    from training.trainer import Trainer, find_resume
+    from training.trainer import Trainer
 
     (tmp_path / "in").mkdir()
     for i in range(40):
@@ -174,17 +189,18 @@ def test_other_pictures_are_an_error_that_says_so(tmp_path, one_thread):
     Trainer(config, tmp_path / "run").run()
     Image.new("L", (32, 32), 99).save(tmp_path / "in" / "new.png")
 
-    with pytest.raises(ConfigError, match=r"pictures\.count was 40, is 41"):
+    with pytest.raises(ConfigError, match=r"images\.count was 40, is 41"):
         Trainer(config, tmp_path / "run", find_resume("auto", tmp_path / "run"))
 
 
-def test_weights_that_are_no_numbers_are_never_saved(begun, monkeypatch):
+def test_weights_that_are_not_finite_are_never_saved(begun, monkeypatch):
     import training.trainer as module
     from training.config import override
-    from training.trainer import Trainer, TrainingError, find_resume
+    from training.persistence import find_resume
+    from training.trainer import Trainer, TrainingError
 
     config, run = begun
-    honest = module.train_step
+    honest = module.train_step  # type: ignore[attr-defined]
 
     def broken(model, *args):
         result = honest(model, *args)
@@ -193,26 +209,33 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, monkeypatch):
 
     monkeypatch.setattr(module, "train_step", broken)
     trainer = Trainer(override(config, ["run.checkpoint_every=1"]), run, find_resume(str(run / "step-00000008"), run))
-    with pytest.raises(TrainingError, match="weights are no longer finite after step 9"):
+    with pytest.raises(TrainingError, match="weights are not finite after step 9"):
         trainer.run()
     assert not (run / "step-00000009").exists()
 
 
 def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
-    from models.checkpoint import read_checkpoint, trained_on
-    from training.trainer import Trainer, find_resume
+    from models.checkpoint.record import TrainingRecord
+    from models.checkpoint.store import read_checkpoint
+    from training.persistence import find_resume
+    from training.trainer import Trainer
 
     config, run = begun
     start = read_checkpoint(run)
     last = Trainer(config, tmp_path / "second", init=start).run()
 
-    assert trained_on(read_checkpoint(last).training) == "512 synthetic pictures, in several runs"
+    assert read_checkpoint(last).training.trained_on == "512 synthetic images, in several runs"
+    assert [read_checkpoint(each).training.total_steps for each in (run, last)] == [16, 32]
+    assert read_checkpoint(last).training.total_images == 2 * 16 * 32
+    assert [read_checkpoint(each).training.runs for each in (run, last)] == [1, 2]
     third = Trainer(config, tmp_path / "third", init=read_checkpoint(last)).run()
-    assert trained_on(read_checkpoint(third).training) == trained_on(read_checkpoint(last).training)
-    other = read_checkpoint(last)._replace(
-        training={"trained_on": "owls", "init": {"trained_on": "birds", "licence": "MIT"}}
-    )
-    fourth = read_checkpoint(Trainer(config, tmp_path / "fourth", init=other).run()).training
-    assert trained_on(fourth).endswith("trained on owls, starting from a network trained on birds")
+    assert read_checkpoint(third).training.trained_on == read_checkpoint(last).training.trained_on
+    owls = TrainingRecord(trained_on="owls, starting from a network trained on birds", licence="MIT")
+    fourth = read_checkpoint(
+        Trainer(config, tmp_path / "fourth", init=read_checkpoint(last)._replace(training=owls)).run()
+    ).training
+    assert fourth.trained_on.endswith("trained on owls, starting from a network trained on birds")
+    assert fourth.licence == "MIT"
+    assert (fourth.total_steps, fourth.total_images) == (None, None)
     with pytest.raises(ConfigError, match="init was"):
         Trainer(config, tmp_path / "second", find_resume("auto", tmp_path / "second"))

@@ -1,116 +1,87 @@
-"""Measure how large energies are at each place of the grid over pictures of a kind, so that one picture's can be told from usual.
+"""Measure what energy is usual at each place of the grid over images of a kind, so that an image's energies can be judged.
 
-Blocks as in training are hidden, predicted and compared; mean and spread of every patch's energy go into a copy of the bundle.
-Take pictures of what you want to count as usual, some hundred or more.
+Blocks as in training are hidden, predicted and compared; mean and standard deviation of every patch's energy go into a copy of
+the bundle, and `/v1/predict` of it gives `z` beside each energy. Take images of what should count as usual, a hundred or more.
+Images that cannot be read are left out and named.
 """
 
 import argparse
-import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from models.bundle import (
-    CARD,
-    Bundle,
-    Calibration,
-    check_id,
-    find_bundle,
-    read_bundle,
-    refuse_to_replace,
-    write_manifest,
-)
-from models.energy import Draw, draw_blocks, energy_maps
-from models.errors import ConfigError, DataError, UsageError
-from models.files import whole_folder
-from models.preprocess import to_pixels
-from models.progress import progress
-from models.session import BundleSessions
-from training.data import Source, open_source
+from models.bundle.manifest import CARD, Calibration
+from models.bundle.reader import Bundle, check_id, check_replaceable, find_bundle, read_bundle, write_manifest
+from models.errors import ConfigError, UsageError
+from models.images.sources.base import ListOptions
+from models.images.sources.table import open_source
+from models.inference.calibration import calibrate
+from models.io import atomic_directory
+from models.runtimes.select import open_runtime
+from models.terminal import progress_bars
 
-LEAST = 2
-"""Pictures below which there is no spread."""
+MAX_NAMED = 20
+"""How many unreadable images are named; more are counted."""
+CARD_LINE = "Energies are calibrated on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundled model or a folder")
-    parser.add_argument(
-        "--data", metavar="URI", required=True, help="a folder of pictures, or another source of train's"
-    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or name")
+    parser.add_argument("--data", metavar="URI", required=True, help="a folder of images, or another source of train's")
+    parser.add_argument("--by-suffix", action="store_true", help="tell images by their suffix alone (faster to list)")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the new bundle goes")
     parser.add_argument("--id", help="the name that clients call the new bundle by (that of the old one)")
-    parser.add_argument("--masks", type=int, default=8, help="draws of blocks a picture (8)")
+    parser.add_argument("--masks", type=int, default=8, help="draws of blocks an image (8)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and write the new bundle."""
-    bundle, source = read_bundle(find_bundle(args.bundle)), open_source(args.data)
+    bundle = read_bundle(find_bundle(args.bundle))
     if not bundle.manifest.predicts:
-        raise ConfigError(f"{bundle.manifest.id} has no predictor (its source had none), so it knows no energy")
+        raise ConfigError(f"{bundle.manifest.id} has no predictor (its source had none), so it has no energies")
     if args.masks < 1 or args.seed < 0:
         raise UsageError(f"--masks is {args.masks}, at least 1; --seed is {args.seed}, at least 0")
     bundle_id = check_id(args.id or bundle.manifest.id)
-    refuse_to_replace(args.out)
-    calibration = calibrate(bundle, source, args.masks, args.seed)
-    with whole_folder(args.out) as folder:
-        for name in bundle.manifest.files:
-            shutil.copyfile(bundle.path(name), folder / name)
-        with (folder / CARD).open("a") as card:
-            card.write(
-                f"\nEnergies are calibrated on {calibration.measured_on}, {calibration.pictures:,} pictures with {calibration.masks} "
-                "draws of blocks each.\n"
-            )
-        document = json.loads(bundle.manifest.model_dump_json(exclude={"format", "files"}))
-        write_manifest(folder, document | {"id": bundle_id, "calibration": calibration.model_dump()})
+    check_replaceable(args.out)
+    source = open_source(args.data, ListOptions(args.by_suffix), progress_bars)
+    networks = open_runtime("cpu", bundle, precision="float32")
+    calibration, unreadable = calibrate(networks, bundle.manifest, source, args.masks, args.seed, progress_bars)
+    report_unreadable(unreadable, len(source))
+    write_calibrated(bundle, calibration, bundle_id, args.out)
     mean = np.array(calibration.mean)
     print(
-        f"energies of {calibration.pictures:,} pictures: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} "
+        f"energies of {calibration.images:,} images: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} "
         "over the grid",
         file=sys.stderr,
     )
     print(args.out)
 
 
-def calibrate(bundle: Bundle, source: Source, masks: int, seed: int) -> Calibration:
-    """Mean and spread over all pictures of a source; the pictures of a batch share their draws.
+def report_unreadable(unreadable: tuple[str, ...], images: int) -> None:
+    """Name what was left out."""
+    if not unreadable:
+        return
+    print(f"{len(unreadable):,} of {images:,} images were left out:", file=sys.stderr)
+    for sentence in unreadable[:MAX_NAMED]:
+        print(f"  {sentence}", file=sys.stderr)
+    if len(unreadable) > MAX_NAMED:
+        print(f"  and {len(unreadable) - MAX_NAMED:,} more", file=sys.stderr)
 
-    Raises:
-        DataError: fewer than two pictures that can be read.
-        ConfigError: draws that never hid some patch.
-    """
-    networks, manifest = BundleSessions(bundle), bundle.manifest
-    maps, batch = [], manifest.model.encoder.at_once(16)
-    with progress(len(source) * masks, "energies", "draws") as bar:
-        for start in range(0, len(source), batch):
-            indices = range(start, min(start + batch, len(source)))
-            pixels = np.stack([to_pixels(source.open(i), manifest.model.pixels) for i in indices])
-            draws = draw_blocks(manifest.masking, manifest.grid, masks, seed + start)
-            maps.append(energy_maps(networks, manifest, pixels, _told(draws, bar, len(pixels))))
-    energies = np.concatenate(maps)
-    seen = np.isfinite(energies).sum(axis=0)
-    if len(energies) < LEAST:
-        raise DataError(
-            f"{source.description} has {len(energies)} pictures; mean and spread need at least {LEAST}, better hundreds"
+
+def write_calibrated(bundle: Bundle, calibration: Calibration, bundle_id: str, out: Path) -> None:
+    """A copy of the bundle that has the calibration, in its manifest and in a line of its card."""
+    with atomic_directory(out) as folder:
+        for name in bundle.manifest.files:
+            shutil.copyfile(bundle.path(name), folder / name)
+        card = folder / CARD
+        lines = [line for line in card.read_text().splitlines() if not line.startswith(CARD_LINE)]
+        line = (
+            f"{CARD_LINE} {calibration.measured_on}, {calibration.images:,} images with {calibration.masks} draws of blocks "
+            "each."
         )
-    if seen.min() < LEAST:
-        raise ConfigError(f"--masks {masks} left some patches of the grid hidden less than {LEAST} times; use more")
-    return Calibration(
-        mean=np.nanmean(energies, axis=0).tolist(),
-        std=np.nanstd(energies, axis=0, ddof=1).tolist(),
-        masks=masks,
-        pictures=len(energies),
-        measured_on=source.description,
-    )
-
-
-def _told(draws: Sequence[Draw], bar: Any, pictures: int) -> Iterator[Draw]:
-    """The draws, each counted once it was used."""
-    for draw in draws:
-        yield draw
-        bar.update(pictures)
+        card.write_text("\n".join([*lines, "", line]).rstrip() + "\n")
+        write_manifest(folder, bundle.manifest.model_copy(update={"id": bundle_id, "calibration": calibration}))

@@ -1,4 +1,4 @@
-"""Make a bundle of a checkpoint: three ONNX graphs, their proof of parity with torch, a manifest and a card.
+"""Make a bundle from a checkpoint: three ONNX graphs, checked against PyTorch, a manifest and a model card.
 
 With --to, the target encoder in the layout of timm, of transformers or as plain safetensors instead.
 """
@@ -7,152 +7,176 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from models.bundle import check_id
-from models.checkpoint import read_checkpoint
+from models.bundle.manifest import Manifest, StoredWeights
+from models.bundle.reader import check_id
+from models.bundle.results import read_results
+from models.checkpoint.store import Checkpoint, read_checkpoint
 from models.errors import ConfigError, UsageError
-from models.export import export_bundle
-from models.formats import FORMATS, export_format
-from models.precisions import FOR_ACCURACY, FOR_RANGES, MAKERS, Pictures
-from models.preprocess import PixelRecipe, to_pixels
-from models.progress import progress
-from models.resize import resized
-from models.results import read_results
-from models.whitening import TO_WHITEN, drawn
-from training.data import open_source
+from models.export.formats import FORMATS, export_format
+from models.export.pipeline import export_bundle
+from models.export.quantize import N_ACCURACY_IMAGES, N_RANGE_IMAGES, QUANTIZERS, CalibrationImages
+from models.export.resize import resize_checkpoint
+from models.export.whitening import MAX_WHITENING_IMAGES, sample_indices
+from models.images.preprocess import Preprocessing, to_pixels
+from models.images.sources.base import ListOptions
+from models.images.sources.table import open_source
+from models.progress import Progress
+from models.terminal import progress_bars
+
+BUNDLE_OPTIONS = ("id", "store", "precision", "calibration", "whiten", "card", "probes")
+"""Options that other formats do not take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="a step's folder, or a run's (its latest)")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="the folder to write; a bundle that is there is replaced"
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="a step's folder, or a run's (its latest step)"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="the folder to write; an existing bundle is replaced"
     )
     parser.add_argument("--to", choices=("bundle", *FORMATS), default="bundle", help="what to write (bundle)")
-    parser.add_argument("--id", help="the name that clients call the model by (the folder's name)")
+    parser.add_argument("--id", help="the name of the model for clients (default: the name of the folder)")
+    parser.add_argument("--licence", help="licence of the weights (default: what the checkpoint states)")
     parser.add_argument(
-        "--licence", help="of the weights, shown wherever the model is (what the checkpoint says, else unspecified)"
+        "--dataset-name",
+        metavar="NAME",
+        help="what the model card calls the images that the network was trained on (default: the description of --data)",
     )
     parser.add_argument(
         "--store",
-        choices=("float32", "float16"),
+        choices=get_args(StoredWeights),
         default="float32",
-        help="float16 halves the files: matrices are rounded, stored so, and computed with in float32",
+        help="float16 halves the files: matrices are rounded and stored as float16, and computed with in float32",
     )
     parser.add_argument(
         "--size",
         metavar="PIXELS",
-        help="pictures of another size or shape than the network was trained on: 448, or 448x224 (height x width)",
+        help="another image size than that of the training: 448, or 448x224 (height x width)",
     )
     parser.add_argument(
         "--precision",
         action="append",
-        choices=tuple(MAKERS),
-        help="write this precision beside float32, and how close it is; may be repeated",
+        choices=tuple(QUANTIZERS),
+        help="write this precision beside float32, with its measured accuracy; may be repeated; needs --calibration",
     )
+    parser.add_argument("--calibration", metavar="URI", help="images to quantise with and to measure a precision on")
     parser.add_argument(
         "--whiten",
         metavar="URI",
-        help="add a whitened form of every pooling, fitted on these pictures, for search and neighbours by cosine",
+        help="add a whitened form of every pooling, fitted on these images, for search by cosine similarity",
     )
-    parser.add_argument("--calibration", metavar="URI", help="pictures to quantise with and to measure a precision on")
     parser.add_argument(
         "--card",
         metavar="FILE",
         type=Path,
-        help="the text of the model card; what was measured is added (one is written without)",
+        help="a text for the model card, to which the measurements are added (default: a generated description)",
     )
     parser.add_argument(
         "--probes",
         metavar="FILE",
         type=Path,
-        help="what 'ijepa probe --json' wrote, to ship in the manifest and the card",
+        help="the file that 'ijepa probe --json' wrote, for the manifest and the model card",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export and say how exact it is."""
+    """Export, and report the accuracy."""
+    if args.to != "bundle" and (given := _given_bundle_options(args)):
+        raise UsageError(f"--{given[0]} applies to bundles; --to {args.to} writes the target encoder in float32")
     checkpoint = read_checkpoint(args.checkpoint)
     if args.size:
-        checkpoint = resized(checkpoint, read_size(args.size))
-    if args.to != "bundle":
-        given = [
-            name
-            for name in ("store", "precision", "calibration", "whiten", "card", "probes", "id")
-            if getattr(args, name)
-        ]
-        if given := [name for name in given if (name, args.store) != ("store", "float32")]:
-            raise UsageError(f"--to {args.to} writes the target encoder in float32; --{given[0]} is for bundles")
-        export_format(checkpoint, args.to, args.out, args.licence)
-        print(args.out)
-        return
-    bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
+        checkpoint = resize_checkpoint(checkpoint, read_size(args.size))
+    if args.to == "bundle":
+        print_accuracy(make_bundle(checkpoint, args))
+    else:
+        export_format(checkpoint, args.to, args.out, args.licence, args.dataset_name)
+    print(args.out)
+
+
+def _given_bundle_options(args: argparse.Namespace) -> list[str]:
+    options = vars(args)
+    return [name for name in BUNDLE_OPTIONS if options[name] and (name, options[name]) != ("store", "float32")]
+
+
+def make_bundle(checkpoint: Checkpoint, args: argparse.Namespace) -> Manifest:
+    """Export a bundle as the options say.
+
+    Raises:
+        UsageError: --precision without --calibration, or the other way round.
+    """
     precisions = tuple(dict.fromkeys(args.precision or ()))
     if bool(precisions) != bool(args.calibration):
-        raise UsageError(
-            "--precision and --calibration URI go together: a precision is made for and measured on pictures"
-        )
-    manifest = export_bundle(
+        raise UsageError("--precision and --calibration go together: a precision is calibrated and measured on images")
+    bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
+    pixels, measured_images = checkpoint.config.pixels, N_RANGE_IMAGES + N_ACCURACY_IMAGES
+    return export_bundle(
         checkpoint,
         args.out,
         bundle_id=check_id(bundle_id),
         licence=args.licence,
+        dataset_name=args.dataset_name,
         weights=args.store,
         card=read_card(args.card) if args.card else None,
         measured=read_results(args.probes) if args.probes else None,
         precisions=precisions,
-        pictures=pictures_of(args.calibration, checkpoint.config.pixels, FOR_RANGES + FOR_ACCURACY)
-        if precisions
-        else None,
-        whiten=pictures_of(args.whiten, checkpoint.config.pixels, TO_WHITEN) if args.whiten else None,
+        images=read_images(args.calibration, pixels, measured_images, progress_bars) if precisions else None,
+        whiten=read_images(args.whiten, pixels, MAX_WHITENING_IMAGES, progress_bars) if args.whiten else None,
+        progress=progress_bars,
     )
+
+
+def print_accuracy(manifest: Manifest) -> None:
+    """Parity with PyTorch, and how close other precisions are to float32."""
     for name, parity in manifest.parity.items():
         print(
-            f"{name}: off torch by at most {parity.max_difference:.1e}, allowed {parity.allowed:.1e}", file=sys.stderr
-        )
-    for name, variant in manifest.variants.items():
-        offered = "offered" if variant.worst >= manifest.accuracy_floor else "not offered"
-        print(
-            f"{name}: mean-centred cosine to float32 at least {variant.worst:.5f} for 99 % of pictures; {offered} by "
-            f"--precision auto (floor {manifest.accuracy_floor})",
+            f"{name}: max abs difference from PyTorch {parity.max_difference:.1e} (allowed: {parity.allowed:.1e})",
             file=sys.stderr,
         )
-    print(args.out)
+    for name, variant in manifest.variants.items():
+        used = "used" if variant.worst >= manifest.accuracy_floor else "not used"
+        print(
+            f"{name}: mean-centred cosine to float32 at least {variant.worst:.5f} for 99 % of images; {used} by "
+            f"--precision auto (accuracy_floor {manifest.accuracy_floor})",
+            file=sys.stderr,
+        )
 
 
 def read_card(path: Path) -> str:
     """The text of a model card.
 
     Raises:
-        ConfigError: no text in UTF-8.
+        ConfigError: not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}") from error
+        raise ConfigError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """`448`, or `448x224`.
+    """Height and width of `448` or `448x224`.
 
     Raises:
         UsageError: neither.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match:
-        raise UsageError(f"--size {text!r} is no size; give pixels, as in 448 or 448x224 (height x width)")
+        raise UsageError(f"--size {text!r} is not a size; give pixels, as in 448 or 448x224 (height x width)")
     return int(match[1]), int(match[2] or match[1])
 
 
-def pictures_of(uri: str, recipe: PixelRecipe, most: int) -> Pictures:
-    """At most so many pictures, drawn from all over a source."""
-    source = open_source(uri)
-    order = drawn(len(source), most)
-    with progress(len(order), f"reading {source.description}", "pictures") as bar:
-        pixels = []
+def read_images(uri: str, preprocessing: Preprocessing, limit: int, progress: Progress) -> CalibrationImages:
+    """At most `limit` images of a source, in a fixed random order."""
+    source = open_source(uri, ListOptions(), progress)
+    order = sample_indices(len(source), limit)
+    pixels = []
+    with progress(len(order), f"reading {source.description}", "images") as stage:
         for i in order:
-            pixels.append(to_pixels(source.open(int(i)), recipe))
-            bar.update()
-    return Pictures(np.stack(pixels), source.description)
+            pixels.append(to_pixels(source.open(int(i)), preprocessing))
+            stage.update()
+    return CalibrationImages(np.stack(pixels), source.description)

@@ -1,57 +1,56 @@
-"""Make a checkpoint of published weights: Meta's .pth.tar with its predictor, a transformers IJepaModel, a timm model.
+"""Make a checkpoint from published weights: Meta's .pth.tar with its predictor, a transformers IJepaModel, a timm model.
 
-Every tensor must be there, be expected, and be finite; no code in a file is run. What a source lacks (transformers' and timm's
-have one encoder and no predictor) the checkpoint names as absent.
+Every tensor must be present, expected and finite; code in a file is never run. Parts that a source does not have (transformers
+and timm have one encoder and no predictor) are listed as absent in the checkpoint.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
-from models.checkpoint import write_checkpoint
+from models.bundle.published import find_published, restriction
+from models.checkpoint.store import write_checkpoint
 from models.errors import ConfigError, UsageError
-from models.published import find_published, restriction
-from models.sources import import_source
+from models.importers.base import PreprocessingChoice
+from models.importers.table import describe_sources, import_source
+from models.terminal import progress_bars
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("source", metavar="SOURCE", help=describe_sources())
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder of the checkpoint")
     parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a .pth.tar, a folder or Hugging Face id (owner/name) of an IJepaModel, or timm:NAME",
-    )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the checkpoint's folder")
-    parser.add_argument(
-        "--heads", type=int, metavar="N", help="attention heads, of a network that is not in the table of sizes"
+        "--heads", type=int, metavar="N", help="attention heads of a network that is not in the table of sizes"
     )
     parser.add_argument(
         "--preprocessing",
-        choices=("trained", "upstream"),
+        choices=get_args(PreprocessingChoice),
         default="trained",
-        help="trained: the statistics and the evaluation the network was trained with (default); "
-        "upstream: what the source's own image processor does, where its numbers are needed",
+        help="trained: the statistics and the evaluation that the network was trained with (default); "
+        "upstream: what the source's own image processor does, to reproduce its outputs",
     )
-    parser.add_argument("--licence", help="of the weights, where you know better than the source")
+    parser.add_argument("--licence", help="licence of the weights, in place of what the source states")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import, and say what was taken for granted."""
+    """Import, and report what was inferred."""
     if args.heads is not None and args.heads < 1:
-        raise UsageError(f"--heads is {args.heads}; a network has at least 1")
+        raise UsageError(f"--heads is {args.heads}; expected at least 1")
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"{args.out} is not empty; use another --out")
     if published := find_published(args.source):
         print(f"{args.source}: licence {published.licence}{restriction(published.licence)}", file=sys.stderr)
-    imported = import_source(args.source, args.heads, args.preprocessing, args.licence)
+    imported = import_source(args.source, args.heads, args.preprocessing, args.licence, progress_bars)
     write_checkpoint(args.out, imported.config, imported.tensors, imported.training)
     encoder, pixels, training = imported.config.encoder, imported.config.pixels, imported.training
     rows, columns = encoder.grid
     lines = (
-        f"{encoder.depth} blocks of {encoder.width}, {rows}x{columns} patches of {encoder.patch_size} pixels",
+        f"{encoder.depth} blocks of width {encoder.width}, {rows}x{columns} patches of {encoder.patch_size} pixels",
         *imported.notes,
-        f"pixels: {pixels.fit}, {pixels.interpolation}, mean {pixels.mean}, std {pixels.std}",
-        f"trained on {training['trained_on']}; licence {training['licence']}{restriction(training['licence'])}",
+        f"preprocessing: {pixels.fit}, {pixels.interpolation}, mean {pixels.mean}, std {pixels.std}",
+        f"trained on {training.trained_on}; licence {training.licence}{restriction(training.licence)}",
     )
     for line in lines:
         print(line, file=sys.stderr)

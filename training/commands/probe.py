@@ -1,102 +1,110 @@
-"""Measure what can be read off frozen features, beside the floors that they have to beat, and what the predictor knows.
+"""Measure what frozen features contain, beside baselines and the untrained network, and what the predictor knows.
 
---data names a source by its two parts: `fashion-mnist` (its train and test), or TRAIN,TEST as in folder:A,folder:B. Method
-`swap` needs no classes and uses TEST alone. Features and accuracies are kept in the user's cache by the content of all that they
-depend on, so floors are computed once; --fresh computes everything again.
+--data names a train and a test part: `fashion-mnist`, a folder with `train/` and `test/` (or `val/`) inside, each with a folder
+for each class, or TRAIN,TEST as in folder:A,folder:B. Method `swap` (mismatched blocks) needs no classes and uses the test
+part alone. Features and accuracies are kept in the user's cache by the content of all that they depend on, so baselines are
+computed once; --fresh computes everything again. The tables, then a verdict, go to standard output.
 """
 
 import argparse
-import sys
+import logging
 from pathlib import Path
 
-from models.errors import ConfigError, DataError, IJEPAError
-from models.files import write_whole
-from models.results import Results, ScoreRow, SwapRow
-from training.data import Source, open_source
-from training.probes import PROBES
-from training.probes.cache import Cache, user_cache
-from training.probes.measure import measure
-from training.probes.networks import Network, open_network, other_precisions, untrained
-from training.probes.swap import swapped_blocks
+from models.bundle.results import Results, ScoreRow, SwapRow
+from models.errors import ConfigError, IJEPAError
+from models.images.sources.base import ListOptions, Source
+from models.io import atomic_write
+from models.progress import Progress
+from models.terminal import progress_bars
+from training.evaluation.base import Classifier, FeatureProbe, NetworkProbe
+from training.evaluation.cache import Cache, user_cache
+from training.evaluation.measure import measure
+from training.evaluation.networks import Network, open_network, other_precisions, untrained
+from training.evaluation.parts import open_parts, open_test
+from training.evaluation.table import PROBES
+from training.evaluation.verdict import verdict
 
-SWAP = "swap"
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    summaries = "; ".join(f"{name}: {probe.summary}" for name, probe in PROBES.items())
     parser.add_argument("model", metavar="CHECKPOINT|BUNDLE", help="a run, a step's folder, a bundle's folder or name")
-    parser.add_argument("--data", metavar="URI", required=True, help="fashion-mnist, or TRAIN,TEST")
-    parser.add_argument("--method", choices=(*PROBES, SWAP), action="append", help="may be repeated (all)")
+    parser.add_argument(
+        "--data", metavar="URI", required=True, help="fashion-mnist, DIR with train/ and test/, or TRAIN,TEST"
+    )
+    parser.add_argument("--by-suffix", action="store_true", help="tell images by their suffix alone (faster to list)")
+    parser.add_argument(
+        "--method", choices=tuple(PROBES), action="append", help=f"may be repeated; all by default. {summaries}"
+    )
+    parser.add_argument("--no-baselines", action="store_true", help="measure the network, trained and untrained, alone")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
     parser.add_argument("--fresh", action="store_true", help="use nothing that was computed before")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the results as Markdown."""
+    """Print the results as Markdown, then the verdict."""
     if args.json and not args.json.resolve().parent.is_dir():
         raise ConfigError(f"there is no folder {args.json.resolve().parent} for --json to write into")
-    network, cache = open_network(args.model), Cache(None if args.fresh else user_cache())
-    methods = args.method or [*PROBES, SWAP]
-    probes = [probe for method in methods if method in PROBES for probe in PROBES[method]]
+    methods = {name: PROBES[name] for name in args.method or PROBES}
+    classifiers = [each for probe in methods.values() if isinstance(probe, FeatureProbe) for each in probe.classifiers]
+    network, options = open_network(args.model), ListOptions(args.by_suffix)
     rows: tuple[ScoreRow, ...] = ()
-    if probes:
-        train, test = open_parts(args.data)
-        data = f"{test.description}; classifiers fitted on {train.description}"
-        rows = tuple(measure(network, probes, (train, test), cache, other_precisions(args.model)))
+    if classifiers:
+        parts = open_parts(args.data, options, progress_bars)
+        test, data = parts.test, f"{parts.test.description}; classifiers fitted on {parts.train.description}"
+        rows = tuple(
+            measure(
+                network,
+                classifiers,
+                parts,
+                Cache(None if args.fresh else user_cache()),
+                other_precisions(args.model),
+                baselines=not args.no_baselines,
+                progress=progress_bars,
+            )
+        )
     else:
-        test = open_source(uris_of(args.data)[-1])
+        test = open_test(args.data, options, progress_bars)
         data = test.description
+    questions = {name: probe for name, probe in methods.items() if isinstance(probe, NetworkProbe)}
+    swap = tuple(
+        row
+        for name, probe in questions.items()
+        for row in ask(name, probe, network, test, required=bool(args.method), progress=progress_bars)
+    )
     results = Results(
         checkpoint_sha256=network.checkpoint_sha256,
         network=network.description,
         grid=network.config.encoder.grid,
         data=data,
         rows=rows,
-        swap=swap(network, test, asked=bool(args.method)) if SWAP in methods else (),
+        swap=swap,
     )
-    print(results.markdown(), end="")
+    print(results.markdown())
+    print(verdict(rows, swap, measures_of(classifiers)))
     if args.json:
-        write_whole(args.json, results.model_dump_json(indent=2) + "\n")
+        atomic_write(args.json, results.model_dump_json(indent=2) + "\n")
 
 
-def swap(network: Network, pictures: Source, asked: bool) -> tuple[SwapRow, ...]:
-    """Swapped blocks by the network, and by the same one untrained. What cannot be had and was not asked for is only said."""
+def ask(
+    name: str, probe: NetworkProbe, network: Network, images: Source, *, required: bool, progress: Progress
+) -> tuple[SwapRow, ...]:
+    """The rows of a probe of the network itself: trained and untrained. Where it is not `required`, failing is a warning."""
     try:
         return tuple(
-            swapped_blocks(each, pictures).summary(name)
-            for name, each in (("trained", network), ("untrained", untrained(network)))
+            probe.measure(label, each, images, progress)
+            for label, each in (("trained", network), ("untrained", untrained(network)))
         )
     except IJEPAError as error:
-        if asked:
+        if required:
             raise
-        print(f"no swapped blocks: {error}", file=sys.stderr)
+        log.warning("method %s was left out: %s", name, error)
         return ()
 
 
-def uris_of(data: str) -> list[str]:
-    """The URIs of the parts that --data names."""
-    if data == "fashion-mnist":
-        return [f"{data}:train", f"{data}:test"]
-    return data.split(",")
-
-
-def open_parts(data: str) -> tuple[Source, Source]:
-    """The train and the test part.
-
-    Raises:
-        DataError: not two parts, the same twice, no labels, or different classes.
-    """
-    uris = uris_of(data)
-    if len(uris) != 2:
-        raise DataError(f"--data {data!r} names {len(uris)} parts; a probe needs two, TRAIN,TEST")
-    train, test = (open_source(uri) for uri in uris)
-    for part, uri in ((train, uris[0]), (test, uris[1])):
-        if part.labels is None:
-            raise DataError(f"{uri} has no classes; put the pictures of each class into a folder of its own")
-    if train.classes != test.classes:
-        raise DataError(
-            f"the two parts have different classes: {', '.join(train.classes)} and {', '.join(test.classes)}"
-        )
-    if train.digest() == test.digest():
-        raise DataError(f"{uris[0]} and {uris[1]} hold the same pictures; a test on what was fitted tells nothing")
-    return train, test
+def measures_of(classifiers: list[Classifier]) -> dict[str, str]:
+    """The titles of the classifiers that decide the verdict, by which name; where none of them was asked for, all do."""
+    deciding = {each.title: each.verdict for each in classifiers if each.verdict}
+    return deciding or {each.title: each.title for each in classifiers}

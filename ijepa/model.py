@@ -1,0 +1,210 @@
+"""A bundle in this process: `load`, and the model that it gives."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ijepa.images import ImageInput, ImageInputs, iterate, name_image, open_image, read_ahead, read_pixels
+from ijepa.options import check_fit, check_masks, check_positive, embed_options
+from ijepa.regions import NamedRegion, RegionInput, parse_region, parse_targets
+from ijepa.results import Energy, Prediction, Target
+from models.bundle.manifest import Manifest
+from models.bundle.reader import Bundle, find_bundle, read_bundle
+from models.errors import DataError, ImageError, OptionError, RegionError
+from models.images.grid import Frame, Region, box_of, context_without
+from models.images.preprocess import Fit, to_pixels, view_of
+from models.inference.canonical import check_canonical
+from models.inference.energy import draw_blocks, energy_maps
+from models.inference.prediction import Regions, TargetSpace, predict_regions
+from models.runtimes.networks import Runtime
+from models.runtimes.select import open_runtime
+from service.operations.base import DType, Output
+from service.operations.embed import embed_pixels, output_name
+
+DEFAULT_MASKS = 8
+"""Draws of an energy map, where they hide every patch."""
+
+CUT = "lies partly outside the centre crop; only what the model sees of it was used"
+
+
+def load(bundle: str | Path, runtime: str = "auto", precision: str = "auto", threads: int = 0) -> "Model":
+    """Open a bundle, check its files, and compute its canonical image.
+
+    `bundle` is a folder, or a name in `./bundles`, in the user's bundles or among those that come with the project. `runtime`
+    is `auto`, `cpu` or `gpu`; `precision` `auto`, `float32` or another that the bundle has. `threads` 0 leaves the number to
+    the runtime.
+
+    Raises:
+        BundleError: no such bundle, an altered one, or one that computes something else here.
+        ConfigError: a runtime or a precision that there is not.
+    """
+    opened = read_bundle(find_bundle(str(bundle)))
+    model = Model(opened, open_runtime(runtime, opened, threads, precision))
+    check_canonical(model.runtime, opened)
+    return model
+
+
+class Model:
+    """A bundle and what computes it. Methods may be called from several threads."""
+
+    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+        self.bundle, self.runtime = bundle, runtime
+        self.space = TargetSpace.of(bundle.manifest)
+
+    def __repr__(self) -> str:
+        return f"<ijepa.Model {self.manifest.id}: {self.runtime.name}, {self.runtime.precision}>"
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the network is, where it comes from, and how exact it is."""
+        return self.bundle.manifest
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.manifest.grid
+
+    def embed(
+        self,
+        images: ImageInputs,
+        output: Output = "pooled",
+        pooling: str | None = None,
+        normalize: bool = False,
+        dtype: DType = "float32",
+        fit: Fit | None = None,
+        batch_size: int = 32,
+    ) -> Float[np.ndarray, "n *s D"]:
+        """Embed one image or any number of them, in order: `[n, D]`, or `[n, gh, gw, D]` with `output="patches"`.
+
+        The first axis is always there: one image gives n = 1. `images` is a path, bytes, a PIL image, a uint8 array, or an
+        iterable of these of any length; files are read and decoded on a few threads, `2 * batch_size` images ahead. `pooling`
+        and `fit` are the bundle's own where None; `normalize` scales every vector to length 1.
+
+        Raises:
+            OptionError: an option that the bundle does not have.
+            DataError: a file that cannot be read, or no images at all.
+            ImageError: an image that cannot be used. The first that fails ends the call; the message says which it is.
+        """
+        options = embed_options(output, pooling, normalize, dtype, fit)
+        check_positive("batch_size", batch_size)
+        output_name(self.manifest, options)
+        preprocessing = self.manifest.model.pixels
+        pixels = read_ahead(iterate(images), lambda image: read_pixels(image, preprocessing, fit), 2 * batch_size)
+        batches = []
+        while batch := list(islice(pixels, batch_size)):
+            batches.append(embed_pixels(self.runtime, self.manifest, np.stack(batch), options))
+        if not batches:
+            raise DataError("there are no images to embed; an iterator gives its images only once")
+        vectors = np.concatenate(batches)
+        return vectors.reshape(len(vectors), *self.grid, -1) if output == "patches" else vectors
+
+    def predict(
+        self,
+        image: ImageInput,
+        targets: Sequence[RegionInput] | None = None,
+        context: RegionInput | None = None,
+        *,
+        boxes: Sequence[Sequence[float]] | np.ndarray | None = None,
+        fit: Fit | None = None,
+    ) -> Prediction:
+        """Hide regions of an image, predict each on its own from the context, and compare with what is there.
+
+        `boxes=[[x0, y0, x1, y1], ...]` is short for `targets=[{"box": [x0, y0, x1, y1]}, ...]`; see `RegionInput`. The context
+        is everything outside all targets, or what of `context` lies outside them.
+
+        Raises:
+            OptionError: no targets, or a bundle without a predictor.
+            RegionError: a region that cannot be used; the message says which.
+            DataError, ImageError: see `embed`.
+        """
+        self._check_predicts()
+        check_fit(fit)
+        asked = parse_targets(targets, boxes)
+        given = None if context is None else parse_region(context, "context")
+        opened = open_image(name_image(image))
+        preprocessing = self.manifest.model.pixels
+        frame = Frame(opened.size, view_of(opened.size, preprocessing, fit), self.grid)
+        placed = [_place(region, frame) for region in asked]
+        seen = None if given is None else _place(given, frame)
+        regions = Regions(context_without(placed, seen, frame), [region.patches for region in placed])
+        pixels = to_pixels(opened, preprocessing, fit)[None]
+        (predictions,) = predict_regions(self.runtime, self.space, pixels, [regions])
+        results = tuple(
+            Target(
+                patches=each.patches,
+                box=box_of(each.patches, frame),
+                energy=each.energy,
+                energy_per_patch=each.energy_per_patch,
+                z=each.z,
+                z_per_patch=each.z_per_patch,
+                cosine=each.cosine,
+                predicted=each.predicted,
+                actual=each.actual,
+            )
+            for each in predictions
+        )
+        cut = [region.name for region, on_grid in zip(asked, placed, strict=True) if on_grid.cut]
+        cut += ["the context"] if seen is not None and seen.cut else []
+        return Prediction(self.grid, regions.context, results, tuple(f"{name} {CUT}" for name in cut))
+
+    def energy(self, image: ImageInput, masks: int | None = None, seed: int = 0, *, fit: Fit | None = None) -> Energy:
+        """How surprising each patch is given the rest: its mean energy over `masks` draws of the blocks of the training.
+
+        Each draw hides its blocks and predicts each on its own. Together the draws hide every patch: without `masks` there are
+        8, or as many as that takes on a larger grid. The same seed gives the same draws.
+
+        Raises:
+            OptionError: `masks` draws do not hide every patch (the message has the least number), or no predictor.
+            ConfigError: a network that was not trained with blocks.
+            DataError, ImageError: see `embed`.
+        """
+        self._check_predicts()
+        check_fit(fit)
+        check_masks(masks, seed)
+        draws = self._draw_over_all(masks, seed)
+        pixels = read_pixels(name_image(image), self.manifest.model.pixels, fit)[None]
+        energy = energy_maps(self.runtime, self.manifest, pixels, draws)[0]
+        z = None
+        if (usual := self.manifest.calibration) is not None:
+            z = (energy - np.asarray(usual.mean)) / np.maximum(np.asarray(usual.std), 1e-12)
+        return Energy(energy, float(energy.mean()), len(draws), seed, z)
+
+    def _draw_over_all(self, masks: int | None, seed: int) -> list[Regions]:
+        """Draws that together hide every patch at least once: `masks` of them, or at least `DEFAULT_MASKS`."""
+        patches, count = self.grid[0] * self.grid[1], masks or DEFAULT_MASKS
+        draws = draw_blocks(self.manifest.masking, self.grid, count, seed)
+        while (least := _draws_needed(draws, patches)) is None:  # more draws begin with the same ones
+            draws = draw_blocks(self.manifest.masking, self.grid, 2 * len(draws), seed)
+        if masks is not None and least > masks:
+            raise OptionError(
+                f"masks is {masks}: with seed {seed}, at least {least} draws are needed to hide every patch once",
+                "masks",
+            )
+        return draws[: max(count, least)]
+
+    def _check_predicts(self) -> None:
+        if not self.manifest.predicts:
+            raise OptionError(f"model {self.manifest.id} has no predictor; it can only embed", "model")
+
+
+def _draws_needed(draws: Sequence[Regions], patches: int) -> int | None:
+    """How many of the draws it takes to hide every patch; None where all of them do not."""
+    hidden = np.zeros(patches, dtype=bool)
+    for count, draw in enumerate(draws, 1):
+        hidden[np.concatenate(draw.targets)] = True
+        if hidden.all():
+            return count
+    return None
+
+
+def _place(region: NamedRegion, frame: Frame) -> Region:
+    """A region on the grid, named in every error."""
+    try:
+        return region.spec.on(frame)
+    except RegionError as error:
+        raise RegionError(f"{region.name}: {error}", error.reason) from error
+    except ImageError as error:
+        raise RegionError(f"{region.name}.mask: {error}", "malformed") from error

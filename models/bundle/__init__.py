@@ -1,0 +1,1 @@
+"""Torch-free. Bundles: the manifest, reading and writing, the model card, the hub, published weights."""

@@ -1,0 +1,199 @@
+"""The manifest of a bundle. A bundle is a folder with an exported network:
+
+manifest.json           the network, its provenance and accuracy, the sha256 of every other file; its own sha256 identifies the bundle
+encoder.onnx            pixels -> tokens and poolings            (the target encoder)
+context.onnx            pixels, context_ids -> context_tokens    (the context encoder)
+predictor.onnx          context_tokens, context_ids, target_ids -> predicted
+*.float16.onnx, *.int8.onnx   the same graphs in another precision, where exported; *.data: weights of a large graph
+canonical.safetensors   one image and the expected outputs for it
+MODEL_CARD.md
+training_log.csv        the log of the last training run, where there is one
+"""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, model_validator
+
+from models.bundle.results import Results, rename_fields
+from models.config import Frozen, ModelConfig
+
+FORMAT = 3
+MANIFEST = "manifest.json"
+ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
+CANONICAL, CARD, TRAINING_LOG = "canonical.safetensors", "MODEL_CARD.md", "training_log.csv"
+WHITENED = "-whitened"
+"""Suffix of the name of a whitened pooling."""
+ID = r"[a-z0-9][a-z0-9._-]*"
+"""The pattern of a bundle's id."""
+
+StoredWeights = Literal["float32", "float16"]
+
+
+class Provenance(Frozen):
+    """The origin of the weights. `trained_on` completes "trained on ...".
+
+    `steps` and `images_seen` are totals over all `runs` of the training, each started from the weights of the run before. They
+    are None where the source does not state them, `runs` where it is unknown.
+    """
+
+    checkpoint_sha256: str
+    recipe: str
+    trained_on: str
+    steps: int | None
+    images_seen: int | None
+    runs: int | None = None
+
+
+class Distance(Frozen):
+    """The distance between predicted and actual tokens that the network was trained with."""
+
+    name: Literal["smooth_l1", "l2"]
+    beta: float = 1.0
+
+    def __call__(self, difference: np.ndarray) -> np.ndarray:
+        """Its value for each token: the mean over the last axis."""
+        size = np.abs(difference)
+        if self.name == "l2":
+            return np.square(size).mean(axis=-1)
+        return np.where(size < self.beta, size**2 / (2 * self.beta), size - self.beta / 2).mean(axis=-1)
+
+
+class Parity(Frozen):
+    """Max abs difference between ONNX Runtime and PyTorch, both in float32, and the RMS of the reference outputs."""
+
+    max_difference: float
+    reference_rms: float
+    allowed: float
+
+
+class Accuracy(Frozen):
+    """Mean-centred cosine between a graph's features in another precision and in float32, of the pooling where it is lowest."""
+
+    first_percentile: float
+    mean: float
+
+
+class Variant(Frozen):
+    """A bundle in another precision: how close each graph is to float32, measured on `images` images of `measured_on`.
+
+    `probe_difference` is the difference in linear-probe accuracy from float32 in percentage points, by pooling.
+    """
+
+    accuracy: dict[str, Accuracy]
+    images: int
+    measured_on: str
+    probe_difference: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def worst(self) -> float:
+        """The lowest first percentile of its graphs."""
+        return min(accuracy.first_percentile for accuracy in self.accuracy.values())
+
+
+class Calibration(Frozen):
+    """Mean and standard deviation of the energy at each patch of the grid over `images` images, with `masks` draws each."""
+
+    mean: list[list[float]]
+    std: list[list[float]]
+    masks: int
+    images: int
+    measured_on: str
+
+
+class Masking(Frozen):
+    """The masks of the training. Defaults are the paper's (appendix A.1).
+
+    Further settings of the masking strategy are kept as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = "multiblock"
+    targets: int = 4
+    target_scale: tuple[float, float] = (0.15, 0.2)
+    target_aspect: tuple[float, float] = (0.75, 1.5)
+
+
+class TargetNormalisation(Frozen):
+    """What is applied to the target encoder's tokens before they are compared: a layer norm without weights."""
+
+    name: Literal["layer_norm"] = "layer_norm"
+    eps: float = 1e-5
+
+
+class WhitenedOn(Frozen):
+    """The images that the whitened poolings were fitted on."""
+
+    images: int
+    measured_on: str
+
+
+class File(Frozen):
+    """The digest of a file, and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class ManifestDraft(Frozen):
+    """A manifest without the list of files, which `write_manifest` adds.
+
+    `tolerance` is by precision: how far the canonical outputs may differ at load, divided by max(1, RMS of the tokens).
+    """
+
+    format: int = FORMAT
+    id: Annotated[str, Field(pattern=f"^{ID}$")]
+    licence: str
+    source: Provenance
+    model: ModelConfig
+    poolings: dict[str, int]
+    default_pooling: str = "mean"
+    whitening: WhitenedOn | None = None
+    masking: Masking = Masking()
+    distance: Distance
+    target_normalisation: TargetNormalisation = TargetNormalisation()
+    stored_weights: StoredWeights
+    parity: dict[str, Parity]
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    accuracy_floor: float = 0.9995
+    tolerance: dict[str, float]
+    probes: Results | None = None
+    calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "ManifestDraft":
+        if missing := self.variants.keys() - self.tolerance.keys():
+            raise ValueError(f"variants without a tolerance: {', '.join(sorted(missing))}")
+        return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.model.encoder.grid
+
+    def canonical_poolings(self, precision: str) -> list[str]:
+        """The poolings that are compared on the canonical image: all in float32, those that are not whitened in other precisions.
+
+        On an image unlike those that it was fitted on, a whitening amplifies rounding errors beyond any useful tolerance.
+        """
+        return [name for name in self.poolings if precision == "float32" or not name.endswith(WHITENED)]
+
+
+class Manifest(ManifestDraft):
+    """The contents of `manifest.json`."""
+
+    format: int
+    files: dict[str, File]
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the bundle holds a context encoder and a predictor."""
+        return PREDICTOR in self.files and CONTEXT in self.files
+
+
+def upgrade(document: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of format 1 or 2 in the current format: some fields had other names, and absent probes were an empty object."""
+    parts = ("variants", "whitening", "calibration", "probes")
+    renamed = {name: rename_fields(document[name]) for name in parts if name in document}
+    return {**document, **renamed, "format": FORMAT, "probes": renamed.get("probes") or None}

@@ -1,0 +1,1 @@
+"""Checkpoints: what is stored, and how it is written and read."""

@@ -1,0 +1,1 @@
+"""Checkpoint to bundle, or to the layouts of other libraries."""

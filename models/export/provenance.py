@@ -1,0 +1,51 @@
+"""What a bundle says of the training of its checkpoint, as records of the manifest."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from models.bundle.manifest import Distance, Masking, Provenance
+from models.checkpoint.record import TrainingRecord
+
+
+class _Objective(BaseModel):
+    distance: Literal["smooth_l1", "l2"] = "smooth_l1"
+    beta: float = 1.0
+
+
+class _Settings(BaseModel):
+    """The part of a run's settings that a bundle needs. Other settings are ignored; defaults are the paper's."""
+
+    masking: Masking = Masking()
+    objective: _Objective = _Objective()
+
+
+def masking_of(training: TrainingRecord) -> Masking:
+    """The masks that a checkpoint was trained with."""
+    return _Settings.model_validate(training.settings).masking
+
+
+def distance_of(training: TrainingRecord) -> Distance:
+    """The distance that a checkpoint was trained with."""
+    objective = _Settings.model_validate(training.settings).objective
+    return Distance(name=objective.distance, beta=objective.beta)
+
+
+def with_dataset_name(training: TrainingRecord, name: str | None) -> TrainingRecord:
+    """The record with another name for the images of the last run, also of earlier runs where they had the same."""
+    if name is None:
+        return training
+    own = training.images.description if training.images else training.trained_on
+    return training.model_copy(update={"trained_on": training.trained_on.replace(own, name)})
+
+
+def provenance_of(training: TrainingRecord, checkpoint_sha256: str) -> Provenance:
+    """Where the weights come from; steps and images are totals over all runs."""
+    return Provenance(
+        checkpoint_sha256=checkpoint_sha256,
+        recipe=training.recipe,
+        trained_on=training.trained_on,
+        steps=training.total_steps,
+        images_seen=training.total_images,
+        runs=training.runs if training.total_steps is not None else None,
+    )

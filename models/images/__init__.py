@@ -1,0 +1,1 @@
+"""Images: from bytes and places to pixels and the patch grid."""

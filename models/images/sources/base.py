@@ -1,0 +1,74 @@
+"""What a source of images is: images in a fixed order, each with an id. Training, probes and jobs read the same sources."""
+
+import io
+from collections import Counter
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int64
+from PIL import Image
+
+
+class Item(NamedTuple):
+    """One image of a source: its id in results, unique within the source, and where its bytes are."""
+
+    id: str
+    uri: str
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Images in a fixed order.
+
+    `labels` is one class number an image where the source has them. `fingerprint` tells one order of images from another.
+    `skipped` counts what the source holds besides, by reason.
+    """
+
+    description: str
+    fingerprint: str
+    labels: Int64[np.ndarray, " n"] | None
+    classes: tuple[str, ...]
+    skipped: Counter[str]
+
+    def __len__(self) -> int: ...
+
+    def item(self, index: int) -> Item:
+        """The id and place of one image."""
+        ...
+
+    def read(self, index: int) -> bytes:
+        """The encoded bytes of one image; a source that holds arrays gives a lossless PNG.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        ...
+
+    def open(self, index: int) -> Image.Image:
+        """One image, upright, grey or RGB.
+
+        Raises:
+            DataError: it cannot be read or decoded.
+        """
+        ...
+
+    def digest(self) -> str:
+        """Changes with any byte of any image, and with any label. May read all files."""
+        ...
+
+
+class ListOptions(NamedTuple):
+    """How a source is listed. With `by_suffix` a file counts as an image by its name alone, which is faster."""
+
+    by_suffix: bool = False
+
+
+BY_BYTES = ListOptions()
+"""The default."""
+
+
+def as_png(image: Image.Image) -> bytes:
+    """An image as a lossless file."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

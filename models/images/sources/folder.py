@@ -1,0 +1,142 @@
+"""`folder:DIR`, or just `DIR`: all images below a folder, or one image file; the first folder below it names a class."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+from PIL import Image
+
+from models.errors import DataError, ImageError
+from models.images.decode import HEAD_BYTES, LOCAL_LIMITS, decode, image_format
+from models.images.preprocess import IMAGE_SUFFIXES
+from models.images.sources.base import BY_BYTES, Item, ListOptions
+from models.io import sha256_of
+from models.progress import Progress, no_progress
+
+DANGLING_LINKS, LINK_LOOPS = "dangling links", "link loops"
+UNREADABLE_FILES, UNREADABLE_FOLDERS, SPECIAL_FILES = "unreadable files", "unreadable folders", "special files"
+
+
+class Folder:
+    """Files that begin like an image or are named like one, sorted by path.
+
+    Links to files and folders are followed, but not a link to a folder above itself. Everything else is counted in `skipped`:
+    files of other kinds by suffix, dangling links, link loops, unreadable files and folders, special files.
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        options: ListOptions = BY_BYTES,
+        progress: Progress = no_progress,
+    ) -> None:
+        root = Path(argument)
+        if not root.exists():
+            raise DataError(f"there is no file or folder {argument!r}; give one with images in it")
+        self.root = root if root.is_dir() else root.parent
+        self.skipped: Counter[str] = Counter()
+        with progress(0, f"listing {argument}", "files") as stage:
+            found = []
+            for path in _files(root, self.skipped):
+                stage.update()
+                if _is_image(path, options.by_suffix, self.skipped):
+                    found.append(path)
+        self.paths = sorted(found)
+        if not self.paths:
+            others = ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items())) or "nothing"
+            raise DataError(f"no images in {argument!r}; it holds {others}")
+        tops = [path.relative_to(self.root).parts[0] if path.parent != self.root else "" for path in self.paths]
+        self.classes = tuple(sorted(set(tops)))
+        self.labels: Int64[np.ndarray, " n"] | None = None
+        if len(self.classes) > 1:
+            number = {name: i for i, name in enumerate(self.classes)}
+            self.labels = np.array([number[top] for top in tops])
+        self.description = f"{len(self.paths):,} images of a folder named {root.resolve().name!r}"
+        names = "\n".join(path.relative_to(self.root).as_posix() for path in self.paths)
+        self.fingerprint = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def item(self, index: int) -> Item:
+        """See `Source.item`. The id is the path relative to the folder."""
+        path = self.paths[index]
+        return Item(path.relative_to(self.root).as_posix(), os.path.abspath(path))  # noqa: PTH100 -- links stay as they are
+
+    def read(self, index: int) -> bytes:
+        """See `Source.read`."""
+        try:
+            return self.paths[index].read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.paths[index]} cannot be read: {error.strerror or error}") from error
+
+    def open(self, index: int) -> Image.Image:
+        """See `Source.open`."""
+        try:
+            return decode(self.read(index), LOCAL_LIMITS)
+        except ImageError as error:
+            raise DataError(f"{self.paths[index]} cannot be read: {error}") from error
+
+    def digest(self) -> str:
+        """See `Source.digest`."""
+        whole = hashlib.sha256(self.fingerprint.encode())
+        for path in self.paths:
+            whole.update(sha256_of(path).encode())
+        return whole.hexdigest()
+
+
+def _files(root: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """The regular files below a folder, or the one file, links followed. A stack, since `os.walk` recurses before Python 3.12."""
+    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
+    while todo:
+        name, above = todo.pop()
+        try:
+            status = os.stat(name)  # noqa: PTH116 -- strings are several times faster here than paths
+        except OSError as error:
+            if reason := _why_skipped(name, error):
+                skipped[reason] += 1
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield Path(name)
+        elif not stat.S_ISDIR(status.st_mode):
+            skipped[SPECIAL_FILES] += 1
+        elif (identity := (status.st_dev, status.st_ino)) in above:
+            skipped[LINK_LOOPS] += 1
+        else:
+            try:
+                below = os.listdir(name)  # noqa: PTH208
+            except OSError:
+                skipped[UNREADABLE_FOLDERS] += 1
+                continue
+            parents = above | {identity}
+            todo += [(os.path.join(name, entry), parents) for entry in below]  # noqa: PTH118
+
+
+def _why_skipped(name: str, error: OSError) -> str | None:
+    """The reason that a path has no status; None where it was deleted meanwhile."""
+    if error.errno == errno.ELOOP:
+        return LINK_LOOPS
+    if error.errno == errno.ENOENT:
+        return DANGLING_LINKS if os.path.islink(name) else None  # noqa: PTH114
+    return UNREADABLE_FILES
+
+
+def _is_image(path: Path, by_suffix: bool, skipped: Counter[str]) -> bool:
+    """Whether a file begins like an image, or is named like one: an empty or broken `.jpg` should be seen, not skipped."""
+    found = path.suffix.lower() in IMAGE_SUFFIXES
+    if not by_suffix:
+        try:
+            with path.open("rb") as file:
+                found |= image_format(file.read(HEAD_BYTES)) is not None
+        except OSError:
+            skipped[UNREADABLE_FILES] += 1
+            return False
+    if not found:
+        skipped[path.suffix.lower() or "no suffix"] += 1
+    return found

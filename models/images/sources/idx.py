@@ -1,0 +1,91 @@
+"""`idx:FILE`: grey images in memory, from an idx file with its labels beside it."""
+
+import gzip
+import hashlib
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from PIL import Image
+
+from models.errors import DataError
+from models.images.sources.base import BY_BYTES, Item, ListOptions, as_png
+from models.progress import Progress, no_progress
+
+
+class Arrays:
+    """Grey images in memory. Ids are their numbers; `uri` names the source."""
+
+    def __init__(
+        self,
+        pixels: UInt8[np.ndarray, "n H W"],
+        labels: Int64[np.ndarray, " n"] | None,
+        classes: tuple[str, ...],
+        description: str,
+        uri: str,
+    ) -> None:
+        self.pixels, self.labels, self.classes, self.description = pixels, labels, classes, description
+        self.uri, self.skipped = uri, Counter[str]()
+        self.fingerprint = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def item(self, index: int) -> Item:
+        """See `Source.item`."""
+        return numbered_item(self.uri, index, len(self))
+
+    def read(self, index: int) -> bytes:
+        """See `Source.read`."""
+        return as_png(self.open(index))
+
+    def open(self, index: int) -> Image.Image:
+        """See `Source.open`."""
+        return Image.fromarray(self.pixels[index])
+
+    def digest(self) -> str:
+        """See `Source.digest`."""
+        labels = b"" if self.labels is None else self.labels.tobytes()
+        return self.fingerprint + hashlib.sha256(labels).hexdigest()
+
+
+def numbered_item(uri: str, index: int, count: int) -> Item:
+    """The item of an image that has a number and no name; ids sort like numbers."""
+    number = f"{index:0{len(str(count - 1))}d}"
+    return Item(number, f"{uri}#{number}")
+
+
+def open_idx(argument: str, _: ListOptions = BY_BYTES, __: Progress = no_progress) -> Arrays:
+    """An idx file of images (`...-images-idx3-ubyte`, gzipped or not), with the labels file beside it where there is one."""
+    path = Path(argument)
+    pixels = read_idx(path)
+    if pixels.ndim != 3:
+        raise DataError(f"{path} holds an array of shape {pixels.shape}, not images by height by width")
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    labels = read_idx(beside).astype(np.int64) if beside != path and beside.exists() else None
+    if labels is not None and labels.shape != pixels.shape[:1]:
+        raise DataError(
+            f"{beside} has labels of shape {labels.shape}, {path} {len(pixels):,} images: one belongs to each"
+        )
+    classes = tuple(str(label) for label in np.unique(labels)) if labels is not None else ()
+    return Arrays(pixels, labels, classes, f"{len(pixels):,} images of {path.name}", f"idx:{argument}")
+
+
+def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
+    """An idx file of bytes, gzipped or not (the format is described with the original MNIST).
+
+    Raises:
+        DataError: no such file, another type of number, or too few bytes.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    dimensions = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" and len(raw) >= 4 + 4 * raw[3] else 0
+    shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i]) for i in range(dimensions))
+    body = raw[4 + 4 * dimensions :]
+    if not dimensions or len(body) != np.prod(shape):
+        raise DataError(f"{path} is not a complete idx file of bytes")
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)

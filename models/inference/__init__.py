@@ -1,0 +1,1 @@
+"""Computing with a bundle's networks: masked prediction, energies, calibration, the canonical image."""

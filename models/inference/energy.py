@@ -1,0 +1,78 @@
+"""How surprising each patch of an image is given the rest: its mean energy over draws of blocks that hide it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from models.bundle.manifest import Manifest, Masking
+from models.errors import ConfigError
+from models.images.grid import BlockShape, block_shapes
+from models.inference.prediction import Regions, TargetSpace, layer_norm, predict_tokens
+from models.runtimes.networks import Networks
+
+BLOCK_MASKINGS = ("multiblock", "reference")
+"""Masking strategies whose targets are blocks."""
+
+
+def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) -> list[Regions]:
+    """`count` draws of blocks of the shapes that the network was trained with.
+
+    The blocks of a draw are hidden together, each to be predicted on its own from all that none of them hides. The first
+    block of a draw is laid over a patch that no draw before it has hidden, while there are such; all else is uniform.
+
+    Raises:
+        ConfigError: a network that was trained with other masks than blocks.
+    """
+    if masking.name not in BLOCK_MASKINGS:
+        raise ConfigError(
+            f"the network was trained with masking {masking.name!r}; energies need one of {', '.join(BLOCK_MASKINGS)}"
+        )
+    shapes = [
+        shape for some in block_shapes(grid, masking.target_scale, masking.target_aspect).values() for shape in some
+    ]
+    random, hidden = np.random.default_rng(seed), np.zeros(grid, dtype=bool)
+    draws = []
+    for _ in range(count):
+        while True:
+            shape = shapes[random.integers(len(shapes))]
+            free = np.argwhere(~hidden)
+            aim = free[random.integers(len(free))] if len(free) else None
+            blocks = [_block(grid, shape, random, aim if i == 0 else None) for i in range(masking.targets)]
+            if not (covered := np.any(blocks, axis=0)).all():
+                break
+        hidden |= covered
+        draws.append(Regions(np.flatnonzero(~covered), [np.flatnonzero(block) for block in blocks]))
+    return draws
+
+
+def energy_maps(
+    networks: Networks, manifest: Manifest, pixels: UInt8[np.ndarray, "B H W C"], draws: Iterable[Regions]
+) -> Float64[np.ndarray, "B gh gw"]:
+    """The energy of every patch: its mean over the draws that hid it, NaN where none did."""
+    space = TargetSpace.of(manifest)
+    actual = layer_norm(networks.encode(pixels, ["tokens"])["tokens"], space.eps)
+    total, times = np.zeros(actual.shape[:2]), np.zeros(actual.shape[1])
+    for draw in draws:
+        predicted = predict_tokens(networks, pixels, [draw] * len(pixels), max_rows=len(pixels))
+        for block, patches in enumerate(draw.targets):
+            of_images = np.stack([blocks[block] for blocks in predicted])
+            total[:, patches] += space.distance(of_images - actual[:, patches])
+            times[patches] += 1
+    with np.errstate(invalid="ignore"):
+        return (total / times).reshape(-1, *manifest.grid)
+
+
+def _block(
+    grid: tuple[int, int], shape: BlockShape, random: np.random.Generator, aim: Int64[np.ndarray, "2"] | None
+) -> np.ndarray:
+    """One block at a random place, of all places, or of those that cover `aim`."""
+    corner = []
+    for axis, (side, cells) in enumerate(zip(shape, grid, strict=True)):
+        low, high = 0, cells - side
+        if aim is not None:
+            low, high = max(low, int(aim[axis]) - side + 1), min(high, int(aim[axis]))
+        corner.append(int(random.integers(low, high + 1)))
+    block = np.zeros(grid, dtype=bool)
+    block[corner[0] : corner[0] + shape.height, corner[1] : corner[1] + shape.width] = True
+    return block

@@ -1,0 +1,124 @@
+"""`/v1/embeddings`, OpenAI's, and `/v1/images/embeddings`, made for raw bytes: one route under two names."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from service.api.dependencies import ServiceDep
+from service.api.disconnect import cancel_on_disconnect
+from service.api.negotiation import ENCODINGS, JSON, MEDIA, choose_media
+from service.api.openapi import document_route
+from service.api.options import validate_options
+from service.api.parsing import InputImage, check_image_count, parse_request
+from service.api.responses import json_response, server_timing
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    ImageTooLarge,
+    Internal,
+    InvalidImage,
+    InvalidRequest,
+    ModelNotFound,
+    NotAcceptable,
+    NotReady,
+    Overloaded,
+    RequestTimeout,
+    TooManyImages,
+    UnsupportedMediaType,
+    UnsupportedOption,
+)
+from service.operations.embed import Embed, Embedding
+from service.registry import LoadedModel
+from service.schemas import EmbeddingsBody, EmbeddingsResponse, EmbedRequest
+
+router = APIRouter(tags=["embeddings"])
+
+IMAGE_ERRORS = (
+    InvalidRequest, UnsupportedOption, ModelNotFound, NotAcceptable, RequestTimeout, BodyTooLarge, TooManyImages,
+    ImageTooLarge, UnsupportedMediaType, InvalidImage, Overloaded, Internal, NotReady, DeadlineExceeded,
+)  # fmt: skip
+
+
+@router.post(
+    "/v1/embeddings",
+    response_model=EmbeddingsResponse,
+    summary="Embed images, as OpenAI's clients ask",
+    **document_route(EmbeddingsBody, *IMAGE_ERRORS, query=EmbedRequest, media=MEDIA),
+)
+@router.post(
+    "/v1/images/embeddings",
+    response_model=EmbeddingsResponse,
+    summary="Embed images sent as files or raw bytes",
+    operation_id="embed_images",
+    **document_route(EmbeddingsBody, *IMAGE_ERRORS, query=EmbedRequest, media=MEDIA),
+)
+async def embed(request: Request, service: ServiceDep) -> Response:
+    """Each image as one vector (`output=pooled`), or as one vector a patch (`output=patches`)."""
+    media = choose_media(request.headers.get("accept"))
+    service.registry.check_ready()
+    parsed = await parse_request(request, service.settings, "input")
+    asked = validate_options(EmbedRequest, parsed.options)
+    model = service.registry.select(asked.model)
+    check_options(asked, model, media)
+    if asked.output == "patches":
+        check_image_count(len(parsed.images), service.settings.max_images_patches, "a request for patches")
+    embeddings = await cancel_on_disconnect(request, embed_all(model.operation(Embed), parsed.images, asked))
+    timings = [embedding.timings for embedding in embeddings]
+    service.telemetry.answered(Embed.name, timings)
+    headers = server_timing(timings)
+    if media != JSON:
+        arrays = [as_grid(embedding.values, model) for embedding in embeddings]
+        return Response(await asyncio.to_thread(MEDIA[media], arrays), headers=headers, media_type=media)
+    content = await asyncio.to_thread(as_openai, embeddings, asked, model)
+    return await asyncio.to_thread(json_response, content, 200, headers)
+
+
+async def embed_all(operation: Embed, images: list[InputImage], asked: EmbedRequest) -> list[Embedding]:
+    """All images, each on its own; the first that fails stops the rest."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(operation(data, asked.options(), param)) for data, param in images]
+    except ExceptionGroup as together:
+        raise together.exceptions[0] from together
+    return [task.result() for task in tasks]
+
+
+def check_options(asked: EmbedRequest, model: LoadedModel, media: str) -> None:
+    """Options that contradict the model or the form of the response.
+
+    Raises:
+        UnsupportedOption
+    """
+    pooling = asked.pooling or model.manifest.default_pooling
+    width = model.manifest.poolings.get(pooling)
+    if asked.dimensions is not None and asked.output == "pooled" and width and asked.dimensions != width:
+        raise UnsupportedOption(f"dimensions is {asked.dimensions}; pooling {pooling} gives {width}", "dimensions")
+    if asked.dtype == "float16" and media == JSON and asked.encoding_format == "float":
+        raise UnsupportedOption(
+            "float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy", "dtype"
+        )
+
+
+def as_grid(values: np.ndarray, model: LoadedModel) -> np.ndarray:
+    """Tokens as rows and columns of patches; a vector as it is."""
+    return values.reshape(*model.manifest.grid, -1) if values.ndim == 2 else values
+
+
+def as_openai(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel) -> dict[str, Any]:
+    """OpenAI's list."""
+    encode, grid = ENCODINGS[asked.encoding_format], model.manifest.grid
+    patches = len(embeddings) * model.manifest.model.encoder.patches
+    items = []
+    for index, embedding in enumerate(embeddings):
+        item = {"object": "embedding", "index": index, "embedding": encode(embedding.values)}
+        if embedding.values.ndim == 2:
+            item["shape"] = [*grid, embedding.values.shape[-1]]
+        items.append(item)
+    usage = {
+        "prompt_tokens": patches,
+        "total_tokens": patches,
+        "image_pixels": sum(embedding.image_pixels for embedding in embeddings),
+    }
+    return {"object": "list", "model": model.manifest.id, "data": items, "usage": usage}

@@ -1,0 +1,93 @@
+"""Begin a job, or go on with the one that is there. The record is written after the listing: with it a job has begun."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from models.errors import ConfigError, DataError
+from service.jobs.folder import LISTING, OWN, SPEC, SUCCESS, JobFolder
+from service.jobs.listing import Changes, Listing, Sources, changes_of, listing_from_bytes, listing_to_bytes
+from service.jobs.migrate import OLD_FILES, delete_old_files, has_old_job, migrate, read_old_spec
+from service.jobs.sinks.table import SINKS
+from service.jobs.spec import JobSpec, differences, spec_from_json
+
+
+class Job(NamedTuple):
+    """An open job. `sources` is None where a finished job's sources cannot be listed any more; `changes` are those since it began."""
+
+    spec: JobSpec
+    listing: Listing
+    sources: Sources | None
+    changes: Changes
+
+    def complete(self, folder: JobFolder, shard: int) -> bool:
+        """Whether a shard is in the output."""
+        return SINKS[self.spec.sink].path(folder.out, shard).exists()
+
+
+def open_job(
+    folder: JobFolder, spec: JobSpec, list_sources: Callable[[], Sources], update: bool, overwrite: bool
+) -> Job:
+    """The job of a folder, begun if it is not there; see `run_job` for the options.
+
+    Raises:
+        ConfigError: the job there has other settings; they are named.
+        DataError: the sources cannot be listed, or the folder has something else in it.
+    """
+    folder.delete_temporaries()
+    before = None if overwrite else read_spec(folder)
+    if before is None:
+        return begin(folder, spec, list_sources())
+    if wrong := differences(before, spec):
+        raise ConfigError(
+            f"{folder.out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite"
+        )
+    if has_old_job(folder.out):
+        migrate(folder, before)
+    return resume(folder, before, list_sources, update)
+
+
+def read_spec(folder: JobFolder) -> JobSpec | None:
+    """The record of the job in a folder, of any format.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if folder.has(SPEC):
+        return spec_from_json(folder.read(SPEC), folder.own / SPEC)
+    return read_old_spec(folder.out) if has_old_job(folder.out) else None
+
+
+def begin(folder: JobFolder, spec: JobSpec, sources: Sources) -> Job:
+    """Delete the job that is there, if any, and fix the listing and the record of this one."""
+    parts = [path for sink in SINKS.values() for path in sink.files(folder.out)]
+    known = {OWN, *OLD_FILES}
+    if folder.has(SPEC) or has_old_job(folder.out):
+        known |= {path.name for path in parts}
+    if foreign := sorted(path.name for path in folder.out.iterdir() if path.name not in known):
+        raise DataError(f"{folder.out} is not the folder of a job, it holds {foreign[0]}; use another --out")
+    folder.delete(SUCCESS)
+    for path in parts:
+        path.unlink()
+    delete_old_files(folder.out)
+    folder.delete(SPEC)
+    listing = Listing([], []).extended(sources.rows, spec.shard_rows)
+    folder.write(LISTING, listing_to_bytes(listing))
+    folder.write(SPEC, spec.model_dump_json(indent=2).encode())
+    return Job(spec, listing, sources, Changes([], []))
+
+
+def resume(folder: JobFolder, spec: JobSpec, list_sources: Callable[[], Sources], update: bool) -> Job:
+    """Go on with a job. With `update`, rows that are new in the sources are listed behind the others, in new shards."""
+    job = Job(spec, listing_from_bytes(folder.read(LISTING)), None, Changes([], []))
+    try:
+        sources = list_sources()
+    except DataError:
+        if update or not all(job.complete(folder, shard) for shard in job.listing.by_shard()):
+            raise
+        return job
+    changes = changes_of(job.listing, sources)
+    if update and changes.new:
+        folder.delete(SUCCESS)
+        job = job._replace(listing=job.listing.extended(changes.new, spec.shard_rows))
+        folder.write(LISTING, listing_to_bytes(job.listing))
+    return job._replace(sources=sources, changes=changes)

@@ -1,0 +1,128 @@
+"""From the rows of a shard to outcomes. Whatever is raised for one image costs that image's row and no other."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from models.bundle.manifest import Manifest
+from models.errors import DataError, ImageError
+from models.images.decode import DecodeLimits
+from models.images.preprocess import read_pixels
+from models.runtimes.networks import Networks
+from service.errors import Internal, NotFound, ServiceError, translate
+from service.jobs.listing import Row
+from service.jobs.sinks.base import Outcome
+from service.operations.base import EmbedOptions
+from service.operations.embed import embed_pixels
+
+log = logging.getLogger(__name__)
+
+READERS = 4
+
+
+class Work(NamedTuple):
+    """What is done to every row. `read` gives the bytes of an id, or raises DataError."""
+
+    read: Callable[[str], bytes]
+    manifest: Manifest
+    networks: Networks
+    options: EmbedOptions
+    limits: DecodeLimits
+
+
+class Read(NamedTuple):
+    """A row that was read: its pixels, or an outcome that says why there are none."""
+
+    outcome: Outcome
+    pixels: UInt8[np.ndarray, "H W C"] | None
+
+
+def embed_rows(rows: Sequence[Row], work: Work, batch: int) -> Iterator[Outcome]:
+    """The rows of one shard in order, in batches of the same rows every time. The next batch is read while one is computed."""
+    groups = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    try:
+        reading: list[list[Future[Read]]] = []
+        for ahead in range(len(groups) + 1):
+            if ahead < len(groups):
+                reading.append([pool.submit(read_row, row, work) for row in groups[ahead]])
+            if ahead:
+                yield from embed_batch([future.result() for future in reading.pop(0)], work)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_row(row: Row, work: Work) -> Read:
+    """Read, decode and preprocess one image."""
+    digest = None
+    try:
+        data = work.read(row.id)
+        digest = hashlib.sha256(data).hexdigest()
+        pixels, size = read_pixels(data, work.manifest.model.pixels, work.options.fit, work.limits)
+    except Exception as error:  # noqa: BLE001 -- a job goes on, whatever one image does
+        return Read(failed(row, digest, None, error), None)
+    return Read(Outcome(row, digest, size, None, "ok", None), pixels)
+
+
+def embed_batch(batch: Sequence[Read], work: Work) -> list[Outcome]:
+    """The embeddings of the images that could be read, in one batch; the other rows as they are."""
+    results = iter(embed_or_fail([read.pixels for read in batch if read.pixels is not None], work))
+    return [read.outcome if read.pixels is None else finished(read.outcome, next(results)) for read in batch]
+
+
+def embed_or_fail(
+    images: Sequence[UInt8[np.ndarray, "H W C"]], work: Work
+) -> list[Float[np.ndarray, "..."] | Exception]:
+    """The embedding of each image, or why it has none. A batch that fails is computed again, one image at a time.
+
+    Raises:
+        Exception: the runtime computes nothing any more, not even a black image.
+    """
+    if not images:
+        return []
+    try:
+        return list(embed(np.stack(images), work))
+    except Exception as error:  # noqa: BLE001 -- see `read_row`
+        log.warning("a batch of %d images failed and is computed one image at a time: %s", len(images), error)
+    results = [embed_alone(pixels, work) for pixels in images]
+    if all(isinstance(result, Exception) for result in results):
+        embed(np.zeros_like(images[0])[None], work)
+    return results
+
+
+def embed_alone(pixels: UInt8[np.ndarray, "H W C"], work: Work) -> Float[np.ndarray, "..."] | Exception:
+    """The embedding of one image, or the exception."""
+    try:
+        return embed(pixels[None], work)[0]
+    except Exception as error:  # noqa: BLE001 -- see `read_row`
+        return error
+
+
+def embed(pixels: UInt8[np.ndarray, "B H W C"], work: Work) -> Float[np.ndarray, "B ..."]:
+    """See `embed_pixels`."""
+    return embed_pixels(work.networks, work.manifest, pixels, work.options)
+
+
+def finished(outcome: Outcome, result: Float[np.ndarray, "..."] | Exception) -> Outcome:
+    """The outcome of an image that was read, with what the network gave."""
+    if isinstance(result, Exception):
+        return failed(outcome.row, outcome.sha256, outcome.size, result)
+    return outcome._replace(values=result)
+
+
+def failed(row: Row, digest: str | None, size: tuple[int, int] | None, error: Exception) -> Outcome:
+    """The row of an image that failed. The status is an error code of the service; what nobody expected is logged."""
+    message = str(error)
+    if isinstance(error, DataError):
+        code = NotFound.code
+    elif isinstance(error, ImageError) and isinstance(known := translate(error), ServiceError):
+        code = known.code
+    else:
+        code, message = Internal.code, f"{type(error).__name__}: {error}"
+        log.error("image %s failed: %s", row.id, message, exc_info=error)
+    return Outcome(row, digest, size, None, code, message)

@@ -1,0 +1,1 @@
+"""Sinks: how the rows of a job are written."""

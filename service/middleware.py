@@ -1,0 +1,90 @@
+"""What is around every request: the outermost catch of errors, request ids, the log line, HEAD."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.telemetry import CLIENT_LEFT, OTHER, Telemetry
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+
+QUIET = ("/health", "/health/live", "/health/ready", "/metrics")
+"""Routes that machines ask every few seconds: logged at DEBUG."""
+
+
+class HeadAsGet:
+    """What GET answers, HEAD answers too; the HTTP server leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
+
+
+class CatchErrors:
+    """An exception that no handler caught is answered like any other error, unless the response has begun."""
+
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Awaitable[Response]]) -> None:
+        self.app, self.answer = app, answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            response = await self.answer(Request(scope, receive), error)
+            await response(scope, receive, send)
+
+
+class RequestLog:
+    """Every response gets `x-request-id` (the client's own if it is printable and short), a metric and a log line.
+
+    The line has the request id, method, path, status, error code (or `-`) and milliseconds.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self.app, self.telemetry = app, telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        start, status = time.monotonic(), CLIENT_LEFT
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, tagged)
+        finally:
+            seconds = time.monotonic() - start
+            route = getattr(scope.get("route"), "path", OTHER)
+            self.telemetry.request(route, status, seconds)
+            level = logging.DEBUG if route in QUIET else logging.INFO
+            path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+            code = scope["state"].get("error_code", "-")
+            log.log(level, "%s %s %s %d %s %.1f ms", request_id, scope["method"], path, status, code, 1000 * seconds)

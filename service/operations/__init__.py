@@ -1,0 +1,1 @@
+"""Operations: the kinds of work that a loaded model does. A file an operation; `table` has them all."""

@@ -1,0 +1,107 @@
+"""Embed: one image to one vector, or to one vector a patch."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from models.bundle.manifest import Manifest
+from models.errors import OptionError
+from models.images.preprocess import read_pixels
+from models.runtimes.networks import Networks
+from service.errors import translate
+from service.operations.base import Context, EmbedOptions, Timings
+from service.scheduler import Work
+
+
+class Embedding(NamedTuple):
+    """One image's embedding: `[D']`, or `[N, D]` row-major over the grid."""
+
+    values: Float[np.ndarray, "..."]
+    image_pixels: int
+    timings: Timings
+
+
+class _Item(NamedTuple):
+    pixels: UInt8[np.ndarray, "H W C"]
+    output: str
+
+
+class Embed:
+    """See `Operation`."""
+
+    name: ClassVar[str] = "embed"
+    cost: ClassVar[float] = 1.0
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.work: Work[_Item, np.ndarray] = Work(self.name, self._run, context.max_batch)
+
+    async def __call__(self, data: bytes, options: EmbedOptions, param: str | None = None) -> Embedding:
+        """Decode, preprocess, queue, compute. `param` is the image's place in the request."""
+        manifest, scheduler, decoders = self._context.bundle.manifest, self._context.scheduler, self._context.decoders
+        try:
+            name = output_name(manifest, options)
+        except OptionError as error:
+            raise translate(error) from error
+        start = time.monotonic()
+        scheduler.check_overload(decoders.waiting * self.work.seconds_per_item)
+        pixels, size = await decoders.run(
+            start, param, read_pixels, data, manifest.model.pixels, options.fit, self._context.limits
+        )
+        decoded = time.monotonic()
+        done = await asyncio.wrap_future(scheduler.submit(self.work, _Item(pixels, name), start))
+        timings = Timings(decoded - start, done.started - decoded, done.seconds)
+        return Embedding(finish(done.result, options), size[0] * size[1], timings)
+
+    def _run(self, items: Sequence[_Item]) -> list[np.ndarray]:
+        """One pass over all images with the union of the outputs that any of them wants."""
+        pixels = np.stack([item.pixels for item in items])
+        outputs = self._context.runtime.encode(pixels, sorted({item.output for item in items}))
+        return [outputs[item.output][i].copy() for i, item in enumerate(items)]
+
+
+def output_name(manifest: Manifest, options: EmbedOptions) -> str:
+    """The graph's output that the options ask for.
+
+    Raises:
+        OptionError: a pooling that the bundle does not have.
+    """
+    pooling = pooling_of(manifest, options)
+    return "tokens" if options.output == "patches" else pooling
+
+
+def pooling_of(manifest: Manifest, options: EmbedOptions) -> str:
+    """The pooling that the options name, or the default one.
+
+    Raises:
+        OptionError: the bundle does not have it.
+    """
+    pooling = options.pooling or manifest.default_pooling
+    if pooling not in manifest.poolings:
+        raise OptionError(
+            f"pooling {pooling!r} is not in model {manifest.id}, which has {', '.join(manifest.poolings)}", "pooling"
+        )
+    return pooling
+
+
+def embed_pixels(
+    networks: Networks, manifest: Manifest, pixels: UInt8[np.ndarray, "B H W C"], options: EmbedOptions
+) -> Float[np.ndarray, "B *s D"]:
+    """Preprocessed images to `[B, D]`, or `[B, N, D]` for patches, normalised and cast as asked.
+
+    Raises:
+        OptionError: see `output_name`.
+    """
+    name = output_name(manifest, options)
+    return finish(networks.encode(pixels, [name])[name], options)
+
+
+def finish(values: Float[np.ndarray, "*s D"], options: EmbedOptions) -> Float[np.ndarray, "*s D"]:
+    """Vectors as the options want them: of Euclidean length 1 (a zero vector stays zero), in the asked type."""
+    if options.normalize:
+        values = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
+    return values.astype(options.dtype, copy=False)

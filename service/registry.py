@@ -1,0 +1,179 @@
+"""Which models are loaded and in what state. A model is a bundle, a runtime and the operations over them."""
+
+import logging
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeVar, cast
+
+import numpy as np
+from jaxtyping import UInt8
+
+from models.bundle.manifest import Manifest
+from models.bundle.reader import Bundle, find_bundle, read_bundle, zoo
+from models.errors import BundleError, ConfigError, RuntimeFailure
+from models.inference.canonical import check_canonical
+from models.runtimes.networks import Runtime
+from models.runtimes.select import open_runtime
+from service.errors import Draining, ModelNotFound, NotReady, UnsupportedOption
+from service.operations.base import Context, Decoders, Operation
+from service.operations.table import OPERATIONS
+from service.scheduler import Limits, Scheduler
+from service.settings import Settings
+from service.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", bound=Operation)
+
+
+class State(StrEnum):
+    """Of a model. Only a `ready` one takes work."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+class LoadedModel:
+    """One bundle, what computes it, and its operations. It is ready once the canonical image came out right."""
+
+    def __init__(self, bundle: Bundle, runtime: Runtime, context: Context) -> None:
+        self.bundle, self.runtime = bundle, runtime
+        self.state, self.problem = State.LOADING, "the model is being loaded and checked"
+        self.images_per_second = 0.0
+        self._max_batch = context.max_batch
+        self._operations = {name: operation(context) for name, operation in OPERATIONS.items()}
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's."""
+        return self.bundle.manifest
+
+    def operation(self, kind: type[Kind]) -> Kind:
+        """One of the model's operations."""
+        return cast(Kind, self._operations[kind.name])
+
+    def check(self) -> None:
+        """Compute the canonical image, then measure the speed; the state says how it went. Blocks for a second or more."""
+        try:
+            check_canonical(self.runtime, self.bundle)
+            self._measure()
+        except (BundleError, RuntimeFailure) as error:
+            log.error("%s is not ready: %s", self.manifest.id, error)
+            self.state, self.problem = State.FAILED, str(error)
+        else:
+            if self.state is State.LOADING:  # a server that was told to stop meanwhile stays so
+                self.state = State.READY
+
+    def _measure(self) -> None:
+        """Images a second of a full batch, or of as large a one as a second allows: the median of three."""
+        pixels = self.bundle.canonical()["pixels"][None]
+        size = int(min(self._max_batch, max(1, 1 / self._seconds(pixels))))
+        batch = np.repeat(pixels, size, axis=0)
+        seconds = float(np.median([self._seconds(batch) for _ in range(4)][1:]))
+        self.images_per_second = size / seconds
+        for operation in self._operations.values():
+            operation.work.seconds_per_item = operation.cost * seconds / size
+
+    def _seconds(self, batch: UInt8[np.ndarray, "B H W C"]) -> float:
+        start = time.perf_counter()
+        self.runtime.encode(batch, [self.manifest.default_pooling])
+        return time.perf_counter() - start
+
+
+class Registry:
+    """All models of a server, by their bundles' ids, over one scheduler and one set of decoders."""
+
+    def __init__(self, models: Sequence[LoadedModel], scheduler: Scheduler, decoders: Decoders) -> None:
+        self.models = {model.manifest.id: model for model in models}
+        self.scheduler, self._decoders = scheduler, decoders
+        self._draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is, and the server is not stopping."""
+        return not self._draining and all(model.state is State.READY for model in self.models.values())
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is stopping."""
+        return self._draining
+
+    def check(self) -> None:
+        """Check every model, one after the other. Blocks."""
+        for model in self.models.values():
+            model.check()
+
+    def check_ready(self) -> None:
+        """Before a body is read for nothing.
+
+        Raises:
+            Draining, NotReady: the server is stopping; a model is loading or has failed.
+        """
+        if self._draining:
+            raise Draining("the server is stopping")
+        for model in self.models.values():
+            if model.state is not State.READY:
+                raise NotReady(model.problem)
+
+    def select(self, name: str | None) -> LoadedModel:
+        """The ready model of a request; without a name, the only one.
+
+        Raises:
+            NotReady, ModelNotFound, UnsupportedOption
+        """
+        self.check_ready()
+        if name is None:
+            if len(self.models) > 1:
+                raise UnsupportedOption(f"several models are loaded, say which: {', '.join(self.models)}", "model")
+            return next(iter(self.models.values()))
+        return self.known(name)
+
+    def known(self, name: str) -> LoadedModel:
+        """A model that is loaded, ready or not.
+
+        Raises:
+            ModelNotFound
+        """
+        if name not in self.models:
+            raise ModelNotFound(f"model {name!r} is not loaded; loaded is {', '.join(self.models)}", "model")
+        return self.models[name]
+
+    def drain(self) -> None:
+        """Take no new work; what was taken is finished."""
+        self._draining = True
+        for model in self.models.values():
+            model.state = State.DRAINING
+
+    def close(self) -> None:
+        """Finish what waits, then stop the threads."""
+        self._decoders.close()
+        self.scheduler.close()
+
+
+def open_registry(settings: Settings, telemetry: Telemetry) -> Registry:
+    """A model for each bundle of the settings, or for the first of the zoo. They are not checked yet.
+
+    Raises:
+        BundleError, ConfigError: a bundle or a runtime that cannot be used.
+    """
+    if not settings.bundle and not zoo():
+        raise ConfigError("no model comes with this installation; give one with --bundle DIR")
+    bundles: dict[str, Bundle] = {}
+    for name in settings.bundle or zoo()[:1]:
+        bundle = read_bundle(find_bundle(name))
+        if bundle.manifest.id in bundles:
+            raise ConfigError(f"two bundles have the id {bundle.manifest.id!r}; export one of them under another")
+        bundles[bundle.manifest.id] = bundle
+    runtimes = [
+        open_runtime(settings.runtime, bundle, settings.threads, settings.precision) for bundle in bundles.values()
+    ]
+    scheduler = Scheduler(Limits(settings.queue_seconds, settings.deadline_seconds), telemetry.batch)
+    decoders = Decoders(settings.deadline_seconds)
+    models = []
+    for bundle, runtime in zip(bundles.values(), runtimes, strict=True):
+        context = Context(bundle, runtime, scheduler, decoders, settings.decode_limits, settings.max_batch)
+        models.append(LoadedModel(bundle, runtime, context))
+    return Registry(models, scheduler, decoders)

@@ -1,0 +1,77 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
+from models.images.decode import DecodeLimits, decode, image_format, upright_rgb
+
+
+def encoded(image, name="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, name, **options)
+    return file.getvalue()
+
+
+def test_exif_orientation_is_applied():
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8))
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[274] = 6
+    upright.rotate(90, expand=True).save(file, "PNG", exif=exif)
+
+    assert np.array_equal(np.asarray(upright_rgb(Image.open(file))), np.asarray(upright))
+
+
+def test_transparency_lies_over_white():
+    clear = Image.new("RGBA", (2, 2), (200, 0, 0, 0))
+    half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 9, 9, 9])
+    palette.info["transparency"] = 1
+
+    assert upright_rgb(clear).getpixel((0, 0)) == (255, 255, 255)
+    assert upright_rgb(half).getpixel((0, 0)) == (127, 127, 127)
+    assert upright_rgb(palette).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    grey = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
+    assert [np.asarray(upright_rgb(grey))[0, x, 0] for x in range(3)] == [0, 128, 255]
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_a_format_is_told_from_the_first_bytes(name):
+    data = encoded(Image.new("RGB", (4, 3), "red"), name)
+    assert image_format(data[:16]) == name
+    assert decode(data).size == (4, 3)
+
+
+def test_bytes_of_no_known_format_are_not_an_image():
+    assert image_format(b"plain text") is None
+    with pytest.raises(NotAnImageError, match="not an image in JPEG, PNG"):
+        decode(b"plain text")
+    with pytest.raises(NotAnImageError, match="there are none"):
+        decode(b"")
+
+
+def test_a_known_format_that_cannot_be_decoded_is_broken():
+    data = encoded(Image.effect_noise((64, 64), 50))
+    with pytest.raises(BrokenImageError, match="PNG"):
+        decode(data[: len(data) // 2])
+    with pytest.raises(BrokenImageError, match="header"):
+        decode(data[:12])
+
+
+def test_whatever_pillow_raises_is_a_broken_image(monkeypatch):
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: 1 / 0)
+    with pytest.raises(BrokenImageError, match="division by zero"):
+        decode(encoded(Image.new("L", (4, 4))))
+
+
+def test_limits_are_told_with_the_value():
+    data = encoded(Image.new("RGB", (40, 30)))
+    with pytest.raises(ImageBytesError, match=f"10 bytes, this one has {len(data)}"):
+        decode(data, DecodeLimits(max_bytes=10))
+    with pytest.raises(ImagePixelsError, match=r"1,000 pixels .* 40 x 30 = 1,200"):
+        decode(data, DecodeLimits(max_pixels=1000))

@@ -1,0 +1,36 @@
+import pytest
+
+from models.config import SIZES, EncoderConfig, model_of_size
+from models.errors import ConfigError
+from models.images.preprocess import Preprocessing
+
+
+def test_every_size_has_heads_and_positions_that_fit():
+    for name, row in SIZES.items():
+        config = model_of_size(name, patch_size=16, pixels=Preprocessing(size=(224, 224)))
+        assert (config.encoder.width, config.predictor.depth) == (row.width, row.predictor_depth)
+
+
+@pytest.mark.parametrize(
+    ("size", "image", "message"),
+    [
+        ("enormous", (224, 224), "unknown model size 'enormous'; the sizes are pico, nano"),
+        ("pico", (225, 225), "image size 225 is not divisible by patch size 16"),
+        ("pico", (224, 40), "image size 40 is not divisible by patch size 16"),
+    ],
+)
+def test_impossible_networks_are_errors(size, image, message):
+    with pytest.raises(ConfigError, match=message):
+        model_of_size(size, patch_size=16, pixels=Preprocessing(size=image))
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(44, 60), (1408, 1920), (1664, 4032)])
+def test_every_hidden_width_is_the_one_that_was_asked_for(width, hidden):
+    """timm multiplies by a ratio and truncates."""
+    import torch
+
+    from models.network.encoder import Encoder
+
+    with torch.device("meta"):
+        encoder = Encoder(EncoderConfig(width=width, depth=1, heads=4, hidden=hidden, patch_size=4, grid=(2, 2)))
+    assert encoder.blocks[0].mlp.fc1.out_features == hidden

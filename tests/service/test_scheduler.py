@@ -1,0 +1,196 @@
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+from service.errors import DeadlineExceeded, Internal, NotReady, Overloaded
+from service.scheduler import Limits, Scheduler, Work
+
+
+class Worker:
+    """A `run` that can be held, and remembers its batches."""
+
+    def __init__(self, seconds=0.0):
+        self.gate, self.entered, self.batches, self.seconds = threading.Event(), threading.Event(), [], seconds
+        self.gate.set()
+
+    def __call__(self, items):
+        self.entered.set()
+        self.gate.wait(10)
+        self.batches.append(list(items))
+        time.sleep(self.seconds)
+        if "bad" in items:
+            raise ValueError("a bad item")
+        return [item * 2 for item in items]
+
+
+class One:
+    """A scheduler with one kind of work."""
+
+    def __init__(self, worker, batch=4, queue_seconds=30.0, deadline_seconds=60.0, seen=None):
+        seen = seen if seen is not None else []
+        self.work = Work("test", worker, batch)
+        self.scheduler = Scheduler(
+            Limits(queue_seconds, deadline_seconds), lambda name, size, seconds: seen.append((name, size))
+        )
+        self.waiting, self.close = self.scheduler.waiting, self.scheduler.close
+
+    def submit(self, item, since=None):
+        return self.scheduler.submit(self.work, item, since)
+
+
+def make(worker, **limits):
+    return One(worker, **limits)
+
+
+def held(worker, one):
+    """The one busy with one item, so that what follows has to wait."""
+    worker.gate.clear()
+    first = one.submit("first")
+    assert worker.entered.wait(5)
+    return first
+
+
+def test_what_waits_is_taken_together_and_no_more_than_a_batch():
+    worker, sizes = Worker(), []
+    one = make(worker, seen=sizes)
+    futures = [held(worker, one)] + [one.submit(str(i)) for i in range(6)]
+    worker.gate.set()
+
+    assert [f.result(5).result for f in futures] == ["firstfirst"] + [str(i) * 2 for i in range(6)]
+    assert [len(batch) for batch in worker.batches] == [1, 4, 2]
+    one.close()
+    assert sizes == [("test", 1), ("test", 4), ("test", 2)]
+
+
+def test_a_lonely_item_does_not_wait_for_others():
+    one = make(Worker())
+    before = time.monotonic()
+    assert one.submit("x").result(5).started - before < 0.5
+    one.close()
+
+
+def test_every_waiter_of_a_failed_batch_is_answered_and_the_next_batch_runs(caplog):
+    worker = Worker()
+    one = make(worker)
+    futures = [held(worker, one)] + [one.submit(x) for x in ("a", "bad", "b")]
+    worker.gate.set()
+
+    assert futures[0].result(5).result == "firstfirst"
+    for future in futures[1:]:
+        with pytest.raises(Internal):
+            future.result(5)
+    assert caplog.text.count("a batch of 3 failed") == 1
+    assert "ValueError: a bad item" in caplog.text
+    assert one.submit("c").result(5).result == "cc"
+    one.close()
+
+
+def test_who_has_gone_is_not_computed():
+    worker = Worker()
+    one = make(worker)
+    first = held(worker, one)
+    gone, here = one.submit("gone"), one.submit("here")
+    assert gone.cancel()
+    worker.gate.set()
+
+    assert here.result(5).result == "herehere"
+    assert first.result(5)
+    assert all("gone" not in batch for batch in worker.batches)
+    with pytest.raises(CancelledError):
+        gone.result(1)
+    one.close()
+
+
+def test_who_waited_too_long_is_told():
+    worker = Worker()
+    one = make(worker, deadline_seconds=0.05)
+    held(worker, one)
+    late = one.submit("late")
+    time.sleep(0.1)
+    worker.gate.set()
+
+    with pytest.raises(DeadlineExceeded):
+        late.result(5)
+    one.close()
+
+
+def test_too_much_waiting_work_is_refused_with_seconds_to_wait():
+    worker = Worker(seconds=0.1)
+    one = make(worker, batch=1, queue_seconds=0.25)
+    one.submit("learn the speed").result(5)
+    held(worker, one)
+    with pytest.raises(Overloaded) as caught:  # noqa: PT012 -- which of them is refused depends on the speed learned
+        for _ in range(20):
+            one.submit("more")
+    worker.gate.set()
+
+    assert 1 <= int(caught.value.headers()["retry-after"]) <= 120
+    assert one.waiting()[0] <= 4
+    one.close()
+
+
+def test_what_is_still_being_decoded_counts_and_so_does_the_time_since_arrival():
+    worker = Worker()
+    one = make(worker, queue_seconds=1.0, deadline_seconds=5.0)
+    one.scheduler.check_overload(1.0)
+    with pytest.raises(Overloaded, match="about 2 s of work is waiting, the limit is 1 s"):
+        one.scheduler.check_overload(1.5)
+    with pytest.raises(DeadlineExceeded):
+        one.submit("x", since=time.monotonic() - 6).result(5)
+    one.close()
+
+
+def test_closing_answers_what_is_queued_and_takes_no_more():
+    worker = Worker()
+    one = make(worker)
+    futures = [held(worker, one), one.submit("queued")]
+    closing = threading.Thread(target=one.close)
+    closing.start()
+    worker.gate.set()
+    closing.join(5)
+
+    assert [f.result(5).result for f in futures] == ["firstfirst", "queuedqueued"]
+    with pytest.raises(NotReady):
+        one.submit("late")
+
+
+def test_kinds_of_work_take_turns_by_who_waited_longest_and_never_run_at_once():
+    order, running = [], threading.Semaphore(1)
+
+    def run(name):
+        def batch(items):
+            assert running.acquire(blocking=False), "two batches at once"
+            order.append((name, list(items)))
+            time.sleep(0.01)
+            running.release()
+            return items
+
+        return Work(name, batch, 2)
+
+    worker, a, b = Worker(), run("a"), run("b")
+    one = make(worker)
+    held(worker, one)
+    futures = [one.scheduler.submit(work, i) for i, work in enumerate([b, a, a, b, a])]
+    worker.gate.set()
+    for future in futures:
+        future.result(5)
+    one.close()
+
+    assert order == [("b", [0, 3]), ("a", [1, 2]), ("a", [4])]
+
+
+def test_the_seconds_of_all_kinds_of_work_count_together():
+    worker = Worker()
+    one = make(worker, queue_seconds=1.0)
+    slow = Work("slow", lambda items: items, 1, seconds_per_item=0.6)
+    held(worker, one)
+    futures = [one.scheduler.submit(slow, 0), one.scheduler.submit(slow, 1)]
+    with pytest.raises(Overloaded, match="about 1 s of work"):
+        one.submit("more")
+    assert one.waiting()[0] == 2
+    worker.gate.set()
+    for future in futures:
+        future.result(5)
+    one.close()

@@ -1,0 +1,31 @@
+import csv
+
+from training.loggers.csv import CsvLogger, CsvSettings, read_rows
+
+COLUMNS = ("step", "loss", "explained_variance")
+
+
+def test_rows_after_the_step_a_run_continues_from_are_dropped(tmp_path):
+    first = CsvLogger(CsvSettings(), tmp_path, 0, COLUMNS)
+    for step in (1, 2, 3):
+        first.write({"step": step, "loss": step / 3, "explained_variance": 0.5})
+    first.close()
+    again = CsvLogger(CsvSettings(), tmp_path, 2, COLUMNS)
+    again.write({"step": 3, "loss": 9.0, "explained_variance": 0.5})
+    again.close()
+
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [(row["step"], row["loss"]) for row in rows] == [("1", "0.333333"), ("2", "0.666667"), ("3", "9")]
+
+
+def test_a_log_of_an_earlier_version_keeps_its_rows_under_the_new_name(tmp_path):
+    (tmp_path / "log.csv").write_text("step,loss,skill\n1,0.5,-2.5\n2,0.4,-1.5\n")
+    CsvLogger(CsvSettings(), tmp_path, 2, COLUMNS).close()
+
+    assert (tmp_path / "log.csv").read_text() == "step,loss,explained_variance\n1,0.5,-2.5\n2,0.4,-1.5\n"
+
+
+def test_a_last_line_that_was_cut_short_is_dropped(tmp_path):
+    (tmp_path / "log.csv").write_text("step,loss,explained_variance\n1,0.5,0.1\n\n")
+    assert [row["step"] for row in read_rows(tmp_path / "log.csv", 9)] == ["1"]
+    assert read_rows(tmp_path / "nowhere.csv", 9) == []

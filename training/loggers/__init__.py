@@ -1,0 +1,1 @@
+"""Loggers: where the rows of a run's log go."""
