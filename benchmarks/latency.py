@@ -29,18 +29,27 @@ def server(bundle: str) -> Iterator[str]:
     """The address of a server that is ready."""
     command = [sys.executable, "-m", "ijepa", "serve", "--bundle", bundle, "--port", "0", "--runtime", "cpu"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"})
-    assert process.stderr is not None
     try:
-        address = ""
-        while not address:
-            match = re.search(r"listening on http://(\S+)", process.stderr.readline())
-            address = match[1] if match else ""
+        address = listening(process)
         while not healthy(address):
+            if process.poll() is not None:
+                sys.exit(f"the server ended with code {process.returncode}")
             time.sleep(0.05)
         yield address
     finally:
         process.terminate()
         process.wait(30)
+
+
+def listening(process: subprocess.Popen[str]) -> str:
+    """The address that a server prints. Where it ends before, so does the benchmark, with what the server printed."""
+    assert process.stderr is not None
+    printed = []
+    for line in process.stderr:
+        if match := re.search(r"listening on http://(\S+)", line):
+            return match[1]
+        printed.append(line)
+    sys.exit(f"the server ended with code {process.wait(30)} before it was ready:\n{''.join(printed)}")
 
 
 def healthy(address: str) -> bool:

@@ -122,7 +122,7 @@ def one_run(name: str, seed: int, steps: int, config: RunConfig, out: Path) -> d
     """Train and probe, or read what an earlier call with the same settings found."""
     epochs = max(steps, 1) * config.optim.batch_size / 60_000
     config = override(config, [f"seed={seed}", f"optim.epochs={epochs}", f"optim.warmup={WARMUP * epochs}"])
-    result, settings = out / "result.json", {**config.result_half(), "probed": PROBED}
+    result, settings = out / "result.json", {**config.saved_half(), "probed": PROBED}
     row: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
     if row.get("settings") == settings:
         return row

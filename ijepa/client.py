@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ijepa import requests
 from ijepa.images import ImageInput, ImageInputs
 from ijepa.regions import RegionInput
-from ijepa.requests import Call, Exchange, Policy, Reply, Wait, advance
+from ijepa.requests import MAX_BODY_BYTES, Call, Exchange, Policy, Reply, Wait, advance
 from ijepa.results import Energy, Prediction
 from models.errors import ConfigError, short_repr
 from models.images.preprocess import Fit
@@ -28,11 +28,13 @@ class Client:
     `key` is sent as a bearer token. `timeout` is in seconds for each request. A request is repeated at most `retries` times,
     where the server is overloaded or not ready (after the pause that it asks for, if that is not longer than `timeout`) or the
     connection fails; not after a timeout. `model` is needed where the server has several. Many images become several requests,
-    of at most 32 images (8 for patches) and 60 MB, one after the other.
+    of at most 32 images (8 for patches) and `max_body_bytes`, one after the other; raise that with the server's
+    `IJEPA_MAX_BODY_BYTES`.
 
     Every method raises:
         APIError: the server answered with an error; `code`, `status`, `param` and `request_id` say which.
         APIConnectionError: it did not answer.
+        ImageError: one image has more than `max_body_bytes`; it is not sent.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Client:
         retries: int = 2,
         *,
         model: str | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._policy = _policy(model, timeout, retries)
+        self._policy = _policy(model, timeout, retries, max_body_bytes)
         self._http = httpx2.Client(**_settings(url, key, timeout), transport=transport)
 
     def __enter__(self) -> Self:
@@ -71,7 +74,7 @@ class Client:
     ) -> Float[np.ndarray, "n *s D"]:
         """Embed one image or any number of them, in order: `[n, D]`, or `[n, gh, gw, D]`; see `Model.embed`.
 
-        Files are sent as they are, PIL images and arrays as PNG.
+        Files are sent as they are, PIL images and arrays as lossless WebP or PNG.
         """
         return self._run(requests.embed(self._policy, images, output, pooling, normalize, dtype, fit))
 
@@ -121,9 +124,10 @@ class AsyncClient:
         retries: int = 2,
         *,
         model: str | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._policy = _policy(model, timeout, retries)
+        self._policy = _policy(model, timeout, retries, max_body_bytes)
         self._http = httpx2.AsyncClient(**_settings(url, key, timeout), transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -184,12 +188,14 @@ class AsyncClient:
             return error
 
 
-def _policy(model: str | None, timeout: float, retries: int) -> Policy:
+def _policy(model: str | None, timeout: float, retries: int, max_body_bytes: int) -> Policy:
+    if max_body_bytes < 1:
+        raise ConfigError(f"max_body_bytes is {max_body_bytes}, expected at least 1")
     if timeout <= 0 or retries < 0:
         raise ConfigError(
             f"timeout is {timeout} and retries {retries}; expected more than 0 seconds and at least 0 retries"
         )
-    return Policy(model, timeout, retries)
+    return Policy(model, timeout, retries, max_body_bytes)
 
 
 def _settings(url: str, key: str | None, timeout: float) -> dict[str, Any]:

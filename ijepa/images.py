@@ -30,6 +30,9 @@ EXPECTED = "a path, bytes, a PIL image, or a uint8 array [H, W], [H, W, 1], [H, 
 CHANNELS = (1, 3, 4)
 BATCH_AXES = 4
 
+MAX_WEBP_SIDE = 16_383
+"""Pixels of the longest side that the format allows."""
+
 READERS = 4
 """Threads that read and decode."""
 
@@ -98,7 +101,7 @@ def open_image(named: NamedImage) -> Image.Image:
         raise type(error)(f"{named.name}: {error}") from error
 
 
-def read_pixels(named: NamedImage, preprocessing: Preprocessing, fit: Fit | None) -> UInt8[np.ndarray, "H W C"]:
+def decode_input(named: NamedImage, preprocessing: Preprocessing, fit: Fit | None) -> UInt8[np.ndarray, "H W C"]:
     """An image as a network's input.
 
     Raises:
@@ -108,7 +111,7 @@ def read_pixels(named: NamedImage, preprocessing: Preprocessing, fit: Fit | None
 
 
 def encode_image(named: NamedImage) -> bytes:
-    """An image as a file: files as they are, everything else as PNG.
+    """An image as a file: files as they are, everything else as lossless WebP, or as PNG where a side is too long for WebP.
 
     Raises:
         DataError: a file that cannot be read.
@@ -118,7 +121,10 @@ def encode_image(named: NamedImage) -> bytes:
     if isinstance(named.image, Path):
         return read_file(named)
     file = io.BytesIO()
-    named.image.save(file, "PNG", compress_level=1)
+    if max(named.image.size) <= MAX_WEBP_SIDE:
+        named.image.save(file, "WEBP", lossless=True, method=0, quality=20)
+    else:
+        named.image.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

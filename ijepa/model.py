@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ijepa.images import ImageInput, ImageInputs, iterate, name_image, open_image, read_ahead, read_pixels
+from ijepa.images import ImageInput, ImageInputs, decode_input, iterate, name_image, open_image, read_ahead
 from ijepa.options import check_fit, check_masks, check_positive, embed_options
-from ijepa.regions import NamedRegion, RegionInput, parse_region, parse_targets
+from ijepa.regions import RegionInput, parse_region, parse_targets
 from ijepa.results import Energy, Prediction, Target
 from models.bundle.manifest import Manifest
 from models.bundle.reader import Bundle, find_bundle, read_bundle
-from models.errors import DataError, ImageError, OptionError, RegionError
-from models.images.grid import Frame, Region, box_of, context_without
-from models.images.preprocess import Fit, to_pixels, view_of
+from models.errors import DataError, OptionError
+from models.images.preprocess import Fit, to_pixels
 from models.inference.canonical import check_canonical
 from models.inference.energy import draw_blocks, energy_maps
-from models.inference.prediction import Regions, TargetSpace, predict_regions
+from models.inference.prediction import Regions, TargetSpace, check_predicts, predict_regions
+from models.inference.regions import cut_warning, place_regions
 from models.runtimes.networks import Runtime
 from models.runtimes.select import open_runtime
 from service.operations.base import DType, Output
@@ -26,8 +26,6 @@ from service.operations.embed import embed_pixels, output_name
 
 DEFAULT_MASKS = 8
 """Draws of an energy map, where they hide every patch."""
-
-CUT = "lies partly outside the centre crop; only what the model sees of it was used"
 
 
 def load(bundle: str | Path, runtime: str = "auto", precision: str = "auto", threads: int = 0) -> "Model":
@@ -92,7 +90,7 @@ class Model:
         check_positive("batch_size", batch_size)
         output_name(self.manifest, options)
         preprocessing = self.manifest.model.pixels
-        pixels = read_ahead(iterate(images), lambda image: read_pixels(image, preprocessing, fit), 2 * batch_size)
+        pixels = read_ahead(iterate(images), lambda image: decode_input(image, preprocessing, fit), 2 * batch_size)
         batches = []
         while batch := list(islice(pixels, batch_size)):
             batches.append(embed_pixels(self.runtime, self.manifest, np.stack(batch), options))
@@ -120,22 +118,19 @@ class Model:
             RegionError: a region that cannot be used; the message says which.
             DataError, ImageError: see `embed`.
         """
-        self._check_predicts()
+        check_predicts(self.manifest)
         check_fit(fit)
         asked = parse_targets(targets, boxes)
         given = None if context is None else parse_region(context, "context")
         opened = open_image(name_image(image))
         preprocessing = self.manifest.model.pixels
-        frame = Frame(opened.size, view_of(opened.size, preprocessing, fit), self.grid)
-        placed = [_place(region, frame) for region in asked]
-        seen = None if given is None else _place(given, frame)
-        regions = Regions(context_without(placed, seen, frame), [region.patches for region in placed])
+        placed = place_regions(asked, given, opened.size, preprocessing, fit, self.grid)
         pixels = to_pixels(opened, preprocessing, fit)[None]
-        (predictions,) = predict_regions(self.runtime, self.space, pixels, [regions])
+        (predictions,) = predict_regions(self.runtime, self.space, pixels, [placed.regions])
         results = tuple(
             Target(
                 patches=each.patches,
-                box=box_of(each.patches, frame),
+                box=target.box,
                 energy=each.energy,
                 energy_per_patch=each.energy_per_patch,
                 z=each.z,
@@ -144,11 +139,11 @@ class Model:
                 predicted=each.predicted,
                 actual=each.actual,
             )
-            for each in predictions
+            for target, each in zip(placed.targets, predictions, strict=True)
         )
-        cut = [region.name for region, on_grid in zip(asked, placed, strict=True) if on_grid.cut]
-        cut += ["the context"] if seen is not None and seen.cut else []
-        return Prediction(self.grid, regions.context, results, tuple(f"{name} {CUT}" for name in cut))
+        cut = [region.name for region, target in zip(asked, placed.targets, strict=True) if target.cut]
+        cut += ["the context"] if placed.context_cut else []
+        return Prediction(self.grid, placed.context, results, tuple(map(cut_warning, cut)))
 
     def energy(self, image: ImageInput, masks: int | None = None, seed: int = 0, *, fit: Fit | None = None) -> Energy:
         """How surprising each patch is given the rest: its mean energy over `masks` draws of the blocks of the training.
@@ -161,16 +156,14 @@ class Model:
             ConfigError: a network that was not trained with blocks.
             DataError, ImageError: see `embed`.
         """
-        self._check_predicts()
+        check_predicts(self.manifest)
         check_fit(fit)
         check_masks(masks, seed)
         draws = self._draw_over_all(masks, seed)
-        pixels = read_pixels(name_image(image), self.manifest.model.pixels, fit)[None]
+        pixels = decode_input(name_image(image), self.manifest.model.pixels, fit)[None]
         energy = energy_maps(self.runtime, self.manifest, pixels, draws)[0]
-        z = None
-        if (usual := self.manifest.calibration) is not None:
-            z = (energy - np.asarray(usual.mean)) / np.maximum(np.asarray(usual.std), 1e-12)
-        return Energy(energy, float(energy.mean()), len(draws), seed, z)
+        z = self.space.z(energy.reshape(-1), np.arange(energy.size))
+        return Energy(energy, float(energy.mean()), len(draws), seed, None if z is None else z.reshape(energy.shape))
 
     def _draw_over_all(self, masks: int | None, seed: int) -> list[Regions]:
         """Draws that together hide every patch at least once: `masks` of them, or at least `DEFAULT_MASKS`."""
@@ -185,10 +178,6 @@ class Model:
             )
         return draws[: max(count, least)]
 
-    def _check_predicts(self) -> None:
-        if not self.manifest.predicts:
-            raise OptionError(f"model {self.manifest.id} has no predictor; it can only embed", "model")
-
 
 def _draws_needed(draws: Sequence[Regions], patches: int) -> int | None:
     """How many of the draws it takes to hide every patch; None where all of them do not."""
@@ -198,13 +187,3 @@ def _draws_needed(draws: Sequence[Regions], patches: int) -> int | None:
         if hidden.all():
             return count
     return None
-
-
-def _place(region: NamedRegion, frame: Frame) -> Region:
-    """A region on the grid, named in every error."""
-    try:
-        return region.spec.on(frame)
-    except RegionError as error:
-        raise RegionError(f"{region.name}: {error}", error.reason) from error
-    except ImageError as error:
-        raise RegionError(f"{region.name}.mask: {error}", "malformed") from error

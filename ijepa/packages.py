@@ -22,8 +22,10 @@ def load_packages() -> None:
     """
     command = is_command()
     for name in PACKAGES:
-        found = sys.modules[name].__spec__ if name in sys.modules else _find(name)
         own = ROOT / name / "__init__.py"
+        if not own.exists():  # the image of the server has no `training`
+            continue
+        found = sys.modules[name].__spec__ if name in sys.modules else _find(name)
         other = _file(found)
         if other is not None and other != own and (name in sys.modules or not command):
             raise ImportError(

@@ -3,13 +3,14 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from PIL import Image
 
 from models.errors import OptionError, RegionError, short_repr
 from models.images.grid import RegionSpec
+from models.inference.regions import NamedRegion
 
 FORMS = "{'box': [x0, y0, x1, y1]}, {'patches': [ids]} or {'mask': booleans [h, w] or the bytes of a PNG}"
 
@@ -24,13 +25,6 @@ class RegionInput(TypedDict, total=False):
     box: Sequence[float] | np.ndarray
     patches: Sequence[int] | np.ndarray
     mask: bytes | np.ndarray
-
-
-class NamedRegion(NamedTuple):
-    """A region and its name in errors."""
-
-    name: str
-    spec: RegionSpec
 
 
 def parse_targets(

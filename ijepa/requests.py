@@ -10,19 +10,20 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import httpx2
 import numpy as np
+from PIL import Image
 
 from ijepa.errors import APIConnectionError, APIError
-from ijepa.images import ImageInput, ImageInputs, encode_image, iterate, name_image
+from ijepa.images import ImageInput, ImageInputs, NamedImage, encode_image, iterate, name_image
 from ijepa.options import check_fit, check_masks, embed_options
 from ijepa.regions import RegionInput, parse_region, parse_targets, to_json
 from ijepa.responses import read_embeddings, read_energy, read_error, read_prediction
 from ijepa.results import Energy, Prediction
-from models.errors import DataError
+from models.errors import DataError, ImageBytesError
 from models.images.preprocess import Fit
 from service.operations.base import DType, Output
 
 MAX_IMAGES, MAX_IMAGES_PATCHES, MAX_BODY_BYTES = 32, 8, 60_000_000
-"""Of one request: what a server allows by default, with room for the headers of a form."""
+"""Of one request: what a server allows by default, with room for the options and the headers of a form."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds before the first retry, doubled for each more, where the server does not say how long."""
@@ -66,11 +67,12 @@ class Wait(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What all calls of a client share: the model's name, and for how long and how often to try again."""
+    """What all calls of a client share: the model's name, for how long and how often to try again, and the limit of a request."""
 
     model: str | None
     timeout: float
     retries: int
+    max_body_bytes: int
 
 
 Reply: TypeAlias = httpx2.Response | httpx2.TransportError | None
@@ -97,9 +99,9 @@ def embed(
     """See `Client.embed`."""
     options = {"model": policy.model, **embed_options(output, pooling, normalize, dtype, fit)._asdict()}
     limit = MAX_IMAGES_PATCHES if output == "patches" else MAX_IMAGES
-    encoded = (EncodedImage(image.name, encode_image(image)) for image in iterate(images))
+    encoded = (_encode(image, policy.max_body_bytes) for image in iterate(images))
     arrays = []
-    for chunk in split(encoded, limit, MAX_BODY_BYTES):
+    for chunk in split(encoded, limit, policy.max_body_bytes):
         call = Call("/v1/images/embeddings", options, chunk, "application/x-npy")
         arrays.append((yield from _ask(call, policy, read_embeddings)))
     if not arrays:
@@ -125,7 +127,11 @@ def predict(
         "return": ["predicted", "actual"],
         "encoding_format": "base64",
     }
-    return (yield from _ask(Call("/v1/predict", options, [_encoded(image)]), policy, read_prediction))
+    return (
+        yield from _ask(
+            Call("/v1/predict", options, [_encode(name_image(image), policy.max_body_bytes)]), policy, read_prediction
+        )
+    )
 
 
 def energy(policy: Policy, image: ImageInput, masks: int | None, seed: int, fit: Fit | None) -> Exchange[Energy]:
@@ -133,11 +139,15 @@ def energy(policy: Policy, image: ImageInput, masks: int | None, seed: int, fit:
     check_fit(fit)
     check_masks(masks, seed)
     options = {"model": policy.model, "masks": masks, "seed": seed, "fit": fit}
-    return (yield from _ask(Call("/v1/energy", options, [_encoded(image)]), policy, read_energy))
+    return (
+        yield from _ask(
+            Call("/v1/energy", options, [_encode(name_image(image), policy.max_body_bytes)]), policy, read_energy
+        )
+    )
 
 
 def split(images: Iterable[EncodedImage], max_images: int, max_bytes: int) -> Iterator[list[EncodedImage]]:
-    """Lists of at most so many images and bytes, in order. An image that is larger by itself comes alone."""
+    """Lists of at most so many images and bytes, in order."""
     chunk: list[EncodedImage] = []
     size = 0
     for image in images:
@@ -150,9 +160,21 @@ def split(images: Iterable[EncodedImage], max_images: int, max_bytes: int) -> It
         yield chunk
 
 
-def _encoded(image: ImageInput) -> EncodedImage:
-    named = name_image(image)
-    return EncodedImage(named.name, encode_image(named))
+def _encode(image: NamedImage, max_bytes: int) -> EncodedImage:
+    """An image to be sent.
+
+    Raises:
+        ImageBytesError: it would not fit in a request.
+        DataError: a file that cannot be read.
+    """
+    data = encode_image(image)
+    if len(data) > max_bytes:
+        form = " as lossless WebP or PNG" if isinstance(image.image, Image.Image) else ""
+        raise ImageBytesError(
+            f"{image.name} has {len(data):,} bytes{form}, a request may have {max_bytes:,}; resize the image, or raise "
+            "max_body_bytes of the client and IJEPA_MAX_BODY_BYTES of the server"
+        )
+    return EncodedImage(image.name, data)
 
 
 def _ask(call: Call, policy: Policy, read: Callable[[httpx2.Response], T]) -> Exchange[T]:

@@ -16,7 +16,7 @@ IJEPAError                 anything the user can fix; the message says what was 
 │   ├── NotAnImageError    bytes in no format on the list
 │   └── BrokenImageError   a known format that cannot be decoded
 ├── OptionError            an option, or a value of one, that a bundle does not have
-└── RegionError            a region of an image that cannot be used; `.reason` says why
+└── RegionError            a region of an image that cannot be used; `.reason` says why, `.param` which
 """
 
 from pydantic import ValidationError
@@ -93,13 +93,13 @@ class OptionError(IJEPAError):
 class RegionError(IJEPAError):
     """A region that cannot be used.
 
-    `reason` is `malformed` (invalid on any image), `outside`, `empty`, `cut_away` (by the crop)
-    or `no_context` (nothing would be left to predict from).
+    `reason` is `malformed` (invalid on any image), `too_large` (a mask), `outside`, `empty`, `cut_away` (by the crop)
+    or `no_context` (nothing would be left to predict from). `param` is its place in the request, where that is known.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str, param: str | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.param = reason, param
 
 
 def field_path(location: tuple[int | str, ...]) -> str:
@@ -121,9 +121,9 @@ def validation_sentence(error: ValidationError, *, with_input: bool = False) -> 
 
 
 def short_repr(value: object, limit: int = 60) -> str:
-    """A value in an error message: at most `limit` characters, and never an exception (a nested value may be too deep)."""
+    """A value in an error message: one line of at most `limit` characters; never an exception (a value may be nested too deep)."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except RecursionError:
         text = f"a deeply nested {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from models.errors import IJEPAError
 from models.images.decode import configure_pillow
@@ -59,10 +60,12 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=pages.SWAGGER), name="docs-assets")
-    telemetry.known_routes(app.openapi()["paths"])
+    telemetry.known_routes(
+        sorted({route.path for router in ROUTERS for route in router.routes if isinstance(route, Route)})
+    )
+    app.add_middleware(HeadAsGet)
     app.add_middleware(CatchErrors, answer=answer_error)
     app.add_middleware(RequestLog, telemetry=telemetry)
-    app.add_middleware(HeadAsGet)
     app.add_exception_handler(ServiceError, answer_error)
     app.add_exception_handler(ClientDisconnected, answer_nobody)
     app.add_exception_handler(HTTPException, answer_error)

@@ -171,6 +171,10 @@ class NotReady(ServiceError):
 
     status, code = 503, "not_ready"
 
+    def headers(self) -> dict[str, str]:
+        """A second: another server may be ready, and this one soon."""
+        return {"retry-after": "1"}
+
 
 class Draining(NotReady):
     """The server is about to stop."""
@@ -204,11 +208,14 @@ TRANSLATIONS: dict[type[IJEPAError], type[ServiceError]] = {
 }
 """What an error of `models` is in an answer and in a job's rows."""
 
+REGION_REASONS: dict[str, type[ServiceError]] = {"malformed": InvalidRequest, "too_large": ImageTooLarge}
+"""Reasons for which a `RegionError` is not an `InvalidRegion`."""
+
 
 def translate(error: IJEPAError, param: str | None = None) -> IJEPAError:
     """An error of `models` as one of a request, at the part of the request that is at fault; any other as it is."""
-    if isinstance(error, RegionError) and error.reason == "malformed":
-        return InvalidRequest(str(error), param)
+    if isinstance(error, RegionError):
+        return REGION_REASONS.get(error.reason, InvalidRegion)(str(error), error.param or param)
     if isinstance(error, OptionError):
         return UnsupportedOption(str(error), error.option)
     kind = TRANSLATIONS.get(type(error))

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from models.bundle.manifest import Manifest
 from models.bundle.reader import Bundle, find_bundle, read_bundle, zoo
-from models.errors import BundleError, ConfigError, RuntimeFailure
+from models.errors import ConfigError, IJEPAError
 from models.inference.canonical import check_canonical
 from models.runtimes.networks import Runtime
 from models.runtimes.select import open_runtime
@@ -51,6 +51,11 @@ class LoadedModel:
         """The bundle's."""
         return self.bundle.manifest
 
+    @property
+    def operations(self) -> list[str]:
+        """The names of those that the bundle can do."""
+        return [name for name, each in self._operations.items() if self.manifest.predicts or not each.needs_predictor]
+
     def operation(self, kind: type[Kind]) -> Kind:
         """One of the model's operations."""
         return cast(Kind, self._operations[kind.name])
@@ -60,9 +65,12 @@ class LoadedModel:
         try:
             check_canonical(self.runtime, self.bundle)
             self._measure()
-        except (BundleError, RuntimeFailure) as error:
+        except IJEPAError as error:
             log.error("%s is not ready: %s", self.manifest.id, error)
             self.state, self.problem = State.FAILED, str(error)
+        except Exception:  # it runs in the background: nobody else would hear of it
+            log.exception("%s is not ready", self.manifest.id)
+            self.state, self.problem = State.FAILED, "the check of the model failed; the server's log says why"
         else:
             if self.state is State.LOADING:  # a server that was told to stop meanwhile stays so
                 self.state = State.READY
@@ -119,12 +127,11 @@ class Registry:
                 raise NotReady(model.problem)
 
     def select(self, name: str | None) -> LoadedModel:
-        """The ready model of a request; without a name, the only one.
+        """The model of a request; without a name, the only one. A request that was accepted is finished, so readiness is not asked.
 
         Raises:
-            NotReady, ModelNotFound, UnsupportedOption
+            ModelNotFound, UnsupportedOption
         """
-        self.check_ready()
         if name is None:
             if len(self.models) > 1:
                 raise UnsupportedOption(f"several models are loaded, say which: {', '.join(self.models)}", "model")

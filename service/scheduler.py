@@ -81,26 +81,29 @@ class Scheduler:
         Cancelling the future before its batch starts takes it out.
 
         Raises:
-            Overloaded: the waiting work would take longer than the limit.
             NotReady: the scheduler is closed.
         """
         with self._wake:
             if self._closed:
                 raise NotReady("the server is stopping")
-            self._check_overload(0.0)
             waiting = _Waiting(item, Future(), time.monotonic() if since is None else since)
             self._queues.setdefault(work, deque()).append(waiting)
             self._wake.notify()
         return waiting.future
 
-    def check_overload(self, seconds: float) -> None:
-        """Before work is prepared that will take so many seconds: would it wait too long?
+    def check_overload(self, coming: float = 0.0) -> None:
+        """Would an item submitted now wait too long, behind the queue and `coming` seconds of work that will be in it soon?
+
+        Asked once for a request: the items of one request are not overload to each other.
 
         Raises:
-            Overloaded
+            Overloaded: the waiting work would take longer than the limit.
         """
         with self._wake:
-            self._check_overload(seconds)
+            wait, limit = self._wait_seconds() + coming, self._limits.queue_seconds
+        if wait > limit:
+            message = f"about {wait:.0f} s of work is waiting, the limit is {limit:.0f} s; try again later"
+            raise Overloaded(message, wait - limit)
 
     def waiting(self) -> tuple[int, float]:
         """Items in the queue, and the seconds that they and the running batch should take."""
@@ -113,12 +116,6 @@ class Scheduler:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-
-    def _check_overload(self, coming: float) -> None:
-        wait, limit = self._wait_seconds() + coming, self._limits.queue_seconds
-        if wait > limit:
-            message = f"about {wait:.0f} s of work is waiting, the limit is {limit:.0f} s; try again later"
-            raise Overloaded(message, wait - limit)
 
     def _wait_seconds(self) -> float:
         queued = sum(len(queue) * work.seconds_per_item for work, queue in self._queues.items())

@@ -16,6 +16,10 @@ NOTICE_SECONDS = 1.0
 """For how long a server that was told to stop goes on listening, answering that it drains."""
 
 
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+
+
 class Server(uvicorn.Server):
     """On SIGTERM it first says for a moment that it is draining, so that a balancer sees it, and then stops listening."""
 
@@ -33,8 +37,8 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def serve(app: FastAPI, registry: Registry, settings: Settings, listener: socket.socket) -> None:
-    """Answer requests until told to stop, and finish those that were taken."""
+def make_server(app: FastAPI, registry: Registry, settings: Settings) -> Server:
+    """A server that answers signals from now on, before it runs and after: uvicorn takes them over only in between."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -42,13 +46,14 @@ def serve(app: FastAPI, registry: Registry, settings: Settings, listener: socket
         timeout_graceful_shutdown=settings.drain_seconds,
         server_header=False,
     )
+    server = Server(config, registry)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopped)
-    Server(config, registry).run(sockets=[listener])
+        signal.signal(number, server.handle_exit)
+    return server
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A bound socket, before any model is loaded.
+    """A socket that listens, before any model is loaded.
 
     It names its protocol: asyncio turns off Nagle's algorithm only on connections of a socket that does, and with it on, every
     response but the first on a connection waits 40 ms for the client's delayed acknowledgement.
@@ -61,6 +66,7 @@ def listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         raise ConfigError(
@@ -69,5 +75,7 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    """Uvicorn has drained by then and raises the signal once more; a server that was told to stop has done its work."""
+def address_of(listener: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

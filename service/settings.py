@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     bundle: Annotated[tuple[str, ...], NoDecode] = ()
     runtime: str = "auto"
-    precision: Literal["auto", "float32", "float16", "int8"] = "auto"
+    precision: str = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
     max_batch: Positive = 32
     max_image_bytes: Positive = 20_000_000
@@ -75,6 +75,6 @@ def check_environment() -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     for variable in os.environ:
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
-            near = difflib.get_close_matches(variable.upper(), known, n=1)
+            near = difflib.get_close_matches(variable.upper(), known, n=1, cutoff=0.75)
             hint = f"did you mean {near[0]}?" if near else "docs/operations.md lists the settings"
             raise ConfigError(f"the environment variable {variable} is not a setting; {hint}")

@@ -13,7 +13,7 @@ from models.config import Frozen, ModelConfig, model_of_size
 from models.errors import ConfigError, short_repr, validation_sentence
 from models.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from training.families import FamilyOf, MemberSettings
-from training.fields import Count, Rate, Ratio, Ratios, Share, Shares
+from training.fields import Count, Decay, Rate, Ratio, Ratios, Share, Shares
 from training.loggers.csv import CsvSettings
 from training.loggers.table import LOGGERS
 from training.loggers.tensorboard import TensorBoardSettings
@@ -30,7 +30,7 @@ class DataConfig(Frozen):
     which lists faster.
     """
 
-    uri: str
+    uri: Annotated[str, Field(min_length=1)]
     name: str | None = None
     by_suffix: bool = False
     crop_scale: Shares = (0.3, 1.0)
@@ -42,7 +42,8 @@ class NetworkConfig(Frozen):
     """A row of `models.config.SIZES`, and the images that it takes.
 
     `channels` null is taken from the images when a run starts: 1 where all of a sample are grey, else 3. `mean` and `std`
-    are per channel; null is ImageNet's, averaged over its channels for grey.
+    are per channel; null is ImageNet's, averaged over its channels for grey. A run that starts from a checkpoint takes what
+    is null from it.
     """
 
     size: str = "nano"
@@ -96,7 +97,7 @@ class OptimConfig(Frozen):
     final_lr: Rate = 1e-6
     weight_decay: Rate = 0.04
     final_weight_decay: Rate = 0.4
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     ema: Share = 0.996
     final_ema: Share = 1.0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
@@ -117,7 +118,7 @@ class ExecutionConfig(Frozen):
     """
 
     device: str = "auto"
-    threads: int | None = None
+    threads: Annotated[int, Field(ge=0)] | None = None
     compile: bool = False
     workers: Count = 2
     log_every: Count | None = None
@@ -153,9 +154,15 @@ class RunConfig(Frozen):
     def result_half(self) -> dict[str, Any]:
         """The settings that change results, as plain JSON values.
 
-        How the images are named and listed is not among them: the images themselves are compared on resume.
+        Where the images are, how they are named and how they are listed is not among them: the images themselves are
+        compared on resume.
         """
-        return self.model_dump(mode="json", exclude={"run": True, "data": {"name", "by_suffix"}})
+        return self.model_dump(mode="json", exclude={"run": True, "data": {"uri", "name", "by_suffix"}})
+
+    def saved_half(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the half that changes results, and the images' URI."""
+        half = self.result_half()
+        return {**half, "data": {"uri": self.data.uri, **half["data"]}}
 
 
 def override(config: RunConfig, assignments: list[str]) -> RunConfig:

@@ -13,6 +13,7 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Shares = Annotated[tuple[Share, Share], AfterValidator(_ascending)]

@@ -17,6 +17,8 @@ MIN_RANKME = 2.0
 """Features of fewer effective dimensions vary along one line: a trained network has tens (the bundled one 48 of 128)."""
 MIN_FEATURE_STD = 0.01
 """Tokens have a spread of about 1; a trained network's pooled features have 0.1 to 0.5, and an untrained one's about 0.1."""
+MIN_JUDGED_IMAGES = 10
+"""Of fewer images rank and spread say nothing: n images have a rank of at most n."""
 MIN_EXPLAINED_VARIANCE = 0.0
 """What always predicting the mean of the targets gives."""
 
@@ -28,8 +30,8 @@ def explained_variance(predicted: Float[Tensor, "B M T D"], targets: Float[Tenso
 
 
 def feature_std(features: Float[Tensor, "n D"]) -> float:
-    """Standard deviation over images, mean over dimensions. Near 0 all images have the same features."""
-    return float(features.std(dim=0).mean())
+    """Standard deviation over images, mean over dimensions. Near 0 all images have the same features; 0 for one image."""
+    return float(features.std(dim=0, correction=min(1, len(features) - 1)).mean())
 
 
 def rankme(features: Float[Tensor, "n D"]) -> float:
@@ -54,15 +56,19 @@ def pooled_features(model: IJEPA, pixels: UInt8[np.ndarray, "n H W C"]) -> Float
     )
 
 
-def collapse_warning(row: Mapping[str, float]) -> str | None:
-    """One sentence about a run whose last log row shows that it learned nothing or collapsed; None for any other."""
-    limits = {"explained_variance": MIN_EXPLAINED_VARIANCE, "rankme": MIN_RANKME, "feature_std": MIN_FEATURE_STD}
+def collapse_warning(row: Mapping[str, float], images: int) -> str | None:
+    """One sentence about a run whose last log row shows that it learned nothing or collapsed; None for any other.
+
+    `images` is how many are monitored; rank and spread are not judged by fewer than `MIN_JUDGED_IMAGES`.
+    """
+    collapse = {"rankme": MIN_RANKME, "feature_std": MIN_FEATURE_STD} if images >= MIN_JUDGED_IMAGES else {}
+    limits = {"explained_variance": MIN_EXPLAINED_VARIANCE, **collapse}
     low = [
         f"{name} is {row[name]:.3g} (below {limit:g})" for name, limit in limits.items() if row.get(name, limit) < limit
     ]
     if not low:
         return None
-    if row["rankme"] < MIN_RANKME or row["feature_std"] < MIN_FEATURE_STD:
+    if any(row.get(name, limit) < limit for name, limit in collapse.items()):
         verdict = "the features collapsed"
         advice = "try a lower optim.lr, optim.ema nearer to 1, a longer optim.warmup, or more varied images"
     else:

@@ -7,7 +7,9 @@ RUN/log.csv, RUN/tensorboard
 """
 
 import json
+import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from models.checkpoint.record import Images, Origin, TrainingRecord
+from models.checkpoint.record import Origin, TrainingRecord
 from models.checkpoint.store import (
     CONFIG,
     LATEST,
-    WEIGHTS,
     Checkpoint,
     find_checkpoint,
     load_strictly,
@@ -31,17 +32,22 @@ from models.checkpoint.store import (
     write_checkpoint,
 )
 from models.errors import CheckpointError, ConfigError, validation_sentence
-from models.io import atomic_write, sha256_of
-from models.network.ijepa import IJEPA
-from training.config import FAMILIES, NetworkConfig, RunConfig, differences
+from models.io import atomic_write
+from models.network.ijepa import IJEPA, PARTS
+from training.config import FAMILIES, RunConfig
 
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+RUN_FORMAT = 2
+
+_WRAPPED = re.compile(rf"^({'|'.join(PARTS)})(\.(module|_orig_mod))+\.")
+"""Names below a part that is wrapped by DDP or torch.compile."""
+_STEP_FOLDER = re.compile(r"step-\d{8}")
 
 
 class RunRecord(RunConfig):
     """`config.json` of a run. Format 1 had neither `format` nor `recipe`, and every masking strategy's fields."""
 
-    format: int = 2
+    format: int = RUN_FORMAT
     recipe: str = "none"
 
 
@@ -65,12 +71,18 @@ def read_run(path: Path) -> SavedRun:
     """The run that a run folder, or one of its step folders, belongs to.
 
     Raises:
-        CheckpointError: neither, or files that cannot be read.
+        CheckpointError: neither, files that cannot be read, or a run of a newer version.
     """
-    checkpoint = find_checkpoint(path)
+    checkpoint = _of_a_run(find_checkpoint(path))
     training, folder = read_record(checkpoint).training, checkpoint.parent
     try:
-        saved = json.loads((folder / CONFIG).read_text()) if (folder / CONFIG).exists() else training.settings
+        has_record = (folder / CONFIG).exists() and (folder / LATEST).exists()
+        saved = json.loads((folder / CONFIG).read_text()) if has_record else training.settings
+        if (found := saved.get("format", 1)) not in range(1, RUN_FORMAT + 1):
+            raise CheckpointError(
+                f"{folder / CONFIG} has run format {found!r}; this version reads formats up to {RUN_FORMAT}: "
+                "use the version of ijepa that wrote it, or a newer one"
+            )
         values = {name: value for name, value in saved.items() if name in RunConfig.model_fields}
         config = RunConfig.model_validate(upgrade_settings(values))
     except ValidationError as error:
@@ -96,7 +108,7 @@ def find_resume(mode: str, out: Path) -> Path | None:
     """What `--resume` means: `auto` the run in `out` if there is one, `never` nothing, else a checkpoint or run.
 
     Raises:
-        CheckpointError: a path that is not a checkpoint.
+        CheckpointError: a path that is not a checkpoint of a run.
         ConfigError: `never`, and a run is there, whose log and checkpoints would be mixed with the new one's.
     """
     if mode == "never":
@@ -104,108 +116,82 @@ def find_resume(mode: str, out: Path) -> Path | None:
             raise ConfigError(f"{out} holds a run; use another --out for a new one, or delete that folder")
         return None
     if mode == "auto":
-        return find_checkpoint(out) if (out / LATEST).exists() else None
-    return find_checkpoint(Path(mode))
+        return _of_a_run(find_checkpoint(out)) if (out / LATEST).exists() else None
+    return _of_a_run(find_checkpoint(Path(mode)))
 
 
-def origin_of(checkpoint: Checkpoint) -> Origin:
-    """What a run that starts from a checkpoint's weights records of it.
-
-    Raises:
-        CheckpointError: a part of the network is absent.
-    """
-    if checkpoint.absent:
+def _of_a_run(checkpoint: Path) -> Path:
+    """A checkpoint, if a run made it."""
+    training = read_record(checkpoint).training
+    if training.step is None or "data" not in training.settings:
         raise CheckpointError(
-            f"{checkpoint.folder} has no {' and no '.join(checkpoint.absent)}; training needs a checkpoint with all parts"
+            f"{checkpoint} is not a training run (imported weights); start from it with --init {checkpoint}"
         )
-    training = checkpoint.training
-    return Origin(
-        sha256=sha256_of(checkpoint.folder / WEIGHTS),
-        trained_on=training.trained_on,
-        licence=training.licence,
-        total_steps=training.total_steps,
-        total_images=training.total_images,
-        runs=training.runs,
-    )
+    return checkpoint
 
 
-def saved_network(network: NetworkConfig, checkpoint: Path) -> NetworkConfig:
-    """A network with channels, mean and std, where they are null, as the run that resumes has them."""
-    saved = read_record(checkpoint).training.settings.get("network", {})
-    if network.channels not in (None, saved.get("channels")):
-        return network
-    values = {name: saved.get(name) for name in ("channels", "mean", "std") if getattr(network, name) is None}
-    return NetworkConfig.model_validate({**network.model_dump(), **values})
+def save_step(
+    out: Path,
+    model: IJEPA,
+    optimizer: torch.optim.Optimizer,
+    record: TrainingRecord,
+    keep: int,
+    unreadable: Collection[int] = (),
+) -> Path:
+    """Write a step's checkpoint, name it the latest and delete those before it but for the newest `keep`.
 
-
-def check_same_run(
-    checkpoint: Path, training: TrainingRecord, config: RunConfig, images: Images, origin: Origin | None
-) -> None:
-    """A run resumes with the images, the first weights and the settings that it began with.
-
-    Raises:
-        ConfigError: something that changes the result differs; the message lists it.
+    `unreadable` are the indices of the images that could not be read so far.
     """
-    before = {
-        "images": training.images and training.images.model_dump(exclude={"description"}),
-        "init": training.init and training.init.sha256,
-        **upgrade_settings(training.settings),
-    }
-    now = {
-        "images": images.model_dump(exclude={"description"}),
-        "init": origin and origin.sha256,
-        **config.result_half(),
-    }
-    for half in (before, now):
-        half["data"] = {name: value for name, value in half["data"].items() if name in now["data"]}
-    changed = differences(before, now)
-    if not changed:
-        return
-    if before["images"] != now["images"]:
-        changed.append("earlier versions listed folders as data.by_suffix=true does")
-    run, finished = checkpoint.parent, training.step is not None and training.step == training.steps
-    what = f"{run} is finished and was trained" if finished else f"{run} was begun"
-    raise ConfigError(
-        f"{what} with other settings: {'; '.join(changed)}; continue it with its own "
-        f"(ijepa train --resume {run}), or start a new run from its weights (--init {run} with another --out)"
-    )
-
-
-def save_step(out: Path, model: IJEPA, optimizer: torch.optim.Optimizer, record: TrainingRecord, keep: int) -> Path:
-    """Write a step's checkpoint, name it the latest and delete those before it but for the newest `keep`."""
     assert record.step is not None, "a run's record has its step"
     folder = step_folder(out, record.step)
-    names = {id(p): name for name, p in model.named_parameters()}
+    names = {id(p): unwrapped(name) for name, p in model.named_parameters()}
     state = {
         f"{names[id(p)]}:{key}": value.cpu() for p, values in optimizer.state.items() for key, value in values.items()
     }
-    tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    write_checkpoint(folder, model.config, tensors, record, state, {"step": record.step})
+    tensors = {unwrapped(name): tensor.cpu() for name, tensor in model.state_dict().items()}
+    write_checkpoint(
+        folder, model.config, tensors, record, state, {"step": record.step, "unreadable": sorted(unreadable)}
+    )
     update_latest(out, folder)
-    older = [path for path in sorted(out.glob("step-*")) if path.name <= folder.name]
+    older = [path for path in sorted(out.iterdir()) if _STEP_FOLDER.fullmatch(path.name) and path.name <= folder.name]
     for old in older[:-keep]:
         shutil.rmtree(old)
     return folder
 
 
-def restore_step(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Load weights and optimizer; returns the step.
+class Restored(NamedTuple):
+    """Where a run stands: its step, and the indices of the images that could not be read before."""
+
+    step: int
+    unreadable: list[int]
+
+
+def restore_step(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> Restored:
+    """Load weights and optimizer.
 
     Raises:
         CheckpointError: a missing or broken file.
     """
-    load_strictly(model, checkpoint.tensors, str(checkpoint.folder))
-    parameters = dict(model.named_parameters())
+    own = {unwrapped(name): name for name in model.state_dict()}
+    tensors = {own.get(name, name): tensor for name, tensor in checkpoint.tensors.items()}
+    load_strictly(model, tensors, str(checkpoint.folder))
+    parameters = {unwrapped(name): parameter for name, parameter in model.named_parameters()}
     device = str(next(iter(parameters.values())).device)
     try:
         saved = load_file(checkpoint.folder / OPTIMIZER, device=device)
-        step: int = json.loads((checkpoint.folder / STATE).read_text())["step"]
+        state = json.loads((checkpoint.folder / STATE).read_text())
+        restored = Restored(state["step"], state.get("unreadable", []))
         for key, value in saved.items():
             name, _, field = key.partition(":")
             optimizer.state[parameters[name]][field] = value
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint.folder} cannot be resumed: {error}") from error
-    return step
+    return restored
+
+
+def unwrapped(name: str) -> str:
+    """The name in checkpoints of a tensor: without the names that wrappers of a part (DDP, torch.compile) insert."""
+    return _WRAPPED.sub(r"\1.", name)
 
 
 def delete_incomplete(out: Path) -> None:

@@ -1,11 +1,13 @@
 """Named runs. Each docstring has the command, what it costs and the number it should reach."""
 
+import json
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from models.config import Frozen
 from models.errors import ConfigError
-from training.config import DataConfig, ExecutionConfig, NetworkConfig, OptimConfig, RunConfig, override
+from models.images.preprocess import Preprocessing
+from training.config import FAMILIES, DataConfig, ExecutionConfig, NetworkConfig, OptimConfig, RunConfig, override
 from training.masking.multiblock import MultiBlockSettings
 
 S = TypeVar("S", bound=Frozen)
@@ -49,11 +51,16 @@ def fashion_mnist() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {"debug": debug, "fashion-mnist": fashion_mnist}
 
 
-def configure(name: str, assignments: Sequence[str]) -> RunConfig:
+PIXELS = ("channels", "mean", "std")
+"""Settings of the network that depend on the images."""
+
+
+def configure(name: str, assignments: Sequence[str], *, init: bool = False) -> RunConfig:
     """A recipe with `section.field=value` assignments applied.
 
     A recipe's channels, mean and std, and its intervals of logging and checkpoints, are those of its own images. With other
-    images they are null unless assigned: inferred, ImageNet's, scaled to the run.
+    images they are null unless assigned: inferred, ImageNet's, scaled to the run. With `init` (a run that starts from a
+    checkpoint's weights) channels, mean and std are null unless assigned, too: those of the checkpoint.
 
     Raises:
         ConfigError: an unknown recipe or setting, or a value of the wrong kind.
@@ -62,15 +69,46 @@ def configure(name: str, assignments: Sequence[str]) -> RunConfig:
         raise ConfigError(f"unknown recipe {name!r}; the recipes are {', '.join(RECIPES)}")
     recipe = RECIPES[name]()
     config = override(recipe, list(assignments))
-    if config.data.uri == recipe.data.uri:
-        return config
     assigned = {assignment.partition("=")[0] for assignment in assignments}
-    return config.model_copy(
-        update={
-            "network": _without(config.network, "network", ("channels", "mean", "std"), assigned),
-            "run": _without(config.run, "run", ("log_every", "checkpoint_every"), assigned),
+    other_images = config.data.uri != recipe.data.uri
+    update: dict[str, Frozen] = {}
+    if other_images or init:
+        update["network"] = _without(config.network, "network", PIXELS, assigned)
+    if other_images:
+        update["run"] = _without(config.run, "run", ("log_every", "checkpoint_every"), assigned)
+    return config.model_copy(update=update)
+
+
+def assignments_for(config: RunConfig, recipe: str, of_init: Preprocessing | None) -> list[str]:
+    """The assignments with which `configure(recipe, ...)` gives a configuration, but for the images' URI.
+
+    `of_init` is the preprocessing of the checkpoint that the run starts from: what is equal to it is left out.
+    """
+    names = {section: getattr(config, section).name for section in FAMILIES}
+    own = {section: getattr(RECIPES[recipe](), section).name for section in FAMILIES}
+    given = {"data.uri": config.data.uri, **{f"{section}.name": name for section, name in names.items()}}
+    assigned = [f"{name}={json.dumps(value)}" for name, value in given.items()]
+    values = config.model_dump(mode="json")
+    base = configure(recipe, assigned, init=of_init is not None).model_dump(mode="json")
+    if of_init:
+        saved = of_init.model_dump(mode="json")
+        base["network"] |= {
+            name: values["network"][name] for name in PIXELS if values["network"][name] in (None, saved[name])
         }
-    )
+    for section, name in own.items():
+        base[section]["name"] = name
+    return _assignments(values, base, "")
+
+
+def _assignments(values: dict[str, Any], base: dict[str, Any], prefix: str) -> list[str]:
+    """`section.field=value` of each field that differs."""
+    found = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += _assignments(value, base[name], f"{name}.")
+        elif value != base[name]:
+            found.append(f"{prefix}{name}={json.dumps(value)}")
+    return found
 
 
 def _without(settings: S, section: str, fields: Sequence[str], assigned: Collection[str]) -> S:

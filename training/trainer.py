@@ -13,13 +13,13 @@ from models.checkpoint.record import Images, Origin, TrainingRecord, images_of_a
 from models.checkpoint.store import LATEST, Checkpoint, load_strictly, read_checkpoint, step_folder
 from models.errors import IJEPAError
 from models.images.preprocess import to_pixels
-from models.images.sources.base import ListOptions
-from models.images.sources.table import open_source
+from models.images.sources.base import ListOptions, Source
+from models.images.sources.table import absolute_uri, open_source
 from models.network.ijepa import IJEPA
 from models.progress import Progress, no_progress
 from training.config import RunConfig
 from training.data.channels import infer_channels
-from training.data.loader import Batch, Batches
+from training.data.loader import Batch, Batches, Reader
 from training.device import autocast, compile_parts, pick_device
 from training.loggers.table import open_loggers
 from training.masking.table import make_masking
@@ -27,17 +27,10 @@ from training.monitors import feature_std, pooled_features, rankme
 from training.objectives.base import MaskIds
 from training.objectives.table import make_objective
 from training.optim import make_optimizer
-from training.persistence import (
-    check_same_run,
-    delete_incomplete,
-    origin_of,
-    restore_step,
-    save_step,
-    saved_network,
-    write_run_record,
-)
+from training.persistence import delete_incomplete, restore_step, save_step, write_run_record
 from training.schedules import Rates, rates_at
 from training.signals import Preempted, stop_signals
+from training.starting import check_same_run, network_of_init, origin_of, saved_network
 from training.step import StepResult, train_step
 
 N_MONITOR_IMAGES = 1024
@@ -52,7 +45,7 @@ class Trainer:
     """One run in one folder: from the first step, or from the checkpoint `resume` of the same run.
 
     `init` is the checkpoint whose weights the run starts from. `notes` are sentences about what was inferred from the
-    images; `last_row` is the newest row of the log.
+    images or taken from `init`, and what the source skipped; `last_row` is the newest row of the log.
     """
 
     def __init__(
@@ -70,10 +63,16 @@ class Trainer:
         self.origin = origin_of(init) if isinstance(init, Checkpoint) else init
         self.device = pick_device(config.run.device)
         self.source = open_source(config.data.uri, ListOptions(config.data.by_suffix), progress)
-        network = saved_network(config.network, resume) if resume else config.network
-        network, note = infer_channels(network, self.source)
-        self.notes = [note] if note else []
-        self.config = config = config.model_copy(update={"network": network})
+        reader = Reader(self.source)
+        network, from_init = config.network, None
+        if resume is not None:
+            network = saved_network(network, resume)
+        elif isinstance(init, Checkpoint):
+            network, from_init = network_of_init(network, init)
+        network, inferred = infer_channels(network, reader)
+        self.notes = [note for note in (_skipped(self.source), from_init, inferred) if note]
+        data = config.data.model_copy(update={"uri": absolute_uri(config.data.uri)})
+        self.config = config = config.model_copy(update={"data": data, "network": network})
         described = f"the {len(self.source):,} images of {config.data.name}" if config.data.name else None
         self.images = Images(
             count=len(self.source),
@@ -82,7 +81,7 @@ class Trainer:
         )
         architecture = network.build()
         self.masking = make_masking(config.masking, architecture.encoder.grid, config.seed)
-        self.batches = Batches(self.source, config.data, architecture.pixels, config.optim.batch_size, config.seed)
+        self.batches = Batches(reader, config.data, architecture.pixels, config.optim.batch_size, config.seed)
         self.objective = make_objective(config.objective)
         torch.manual_seed(config.seed)
         self.model = IJEPA(architecture).to(self.device)
@@ -95,8 +94,9 @@ class Trainer:
         self.step = 0
         if resume is not None:
             checkpoint = read_checkpoint(resume)
-            check_same_run(checkpoint.folder, checkpoint.training, config, self.images, self.origin)
-            self.step = restore_step(checkpoint, self.model, self.optimizer)
+            check_same_run(checkpoint, config, self.images, self.origin)
+            self.step, unreadable = restore_step(checkpoint, self.model, self.optimizer)
+            reader.broken.update(dict.fromkeys(unreadable, "it could not be read before the run was resumed"))
         elif isinstance(init, Checkpoint):
             load_strictly(self.model, init.tensors, str(init.folder))
         out.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,8 @@ class Trainer:
 
     def _save(self, result: StepResult) -> None:
         self._check_finite(result)
-        save_step(self.out, self.model, self.optimizer, self._record(), self.config.run.keep)
+        reader = self.batches.reader
+        save_step(self.out, self.model, self.optimizer, self._record(), self.config.run.keep, list(reader.broken))
 
     def _record(self) -> TrainingRecord:
         origin, seen = self.origin, self.step * self.config.optim.batch_size
@@ -230,5 +231,13 @@ class Trainer:
             steps=self.steps,
             total_steps=None if before_steps is None else before_steps + self.step,
             total_images=None if before_images is None else before_images + seen,
-            settings=self.config.result_half(),
+            settings=self.config.saved_half(),
         )
+
+
+def _skipped(source: Source) -> str | None:
+    """What a source holds besides images, in one sentence."""
+    if not source.skipped:
+        return None
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(source.skipped.items()))
+    return f"skipped among the images: {kinds}"

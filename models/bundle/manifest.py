@@ -10,10 +10,11 @@ MODEL_CARD.md
 training_log.csv        the log of the last training run, where there is one
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from models.bundle.results import Results, rename_fields
 from models.config import Frozen, ModelConfig
@@ -101,18 +102,51 @@ class Calibration(Frozen):
     measured_on: str
 
 
-class Masking(Frozen):
-    """The masks of the training. Defaults are the paper's (appendix A.1).
+BLOCK_MASKINGS = ("multiblock", "reference")
+"""Masking strategies whose targets are blocks."""
 
-    Further settings of the masking strategy are kept as they are.
+
+class TargetBlocks(NamedTuple):
+    """Target blocks of an image: their number, their share of the grid and height over width. Defaults: appendix A.1."""
+
+    targets: int = 4
+    target_scale: tuple[float, float] = (0.15, 0.2)
+    target_aspect: tuple[float, float] = (0.75, 1.5)
+
+
+class Masking(Frozen):
+    """The masks of the training.
+
+    A strategy of `BLOCK_MASKINGS` has target blocks, by default the paper's; others have their own settings, kept as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str = "multiblock"
-    targets: int = 4
-    target_scale: tuple[float, float] = (0.15, 0.2)
-    target_aspect: tuple[float, float] = (0.75, 1.5)
+    targets: int | None = None
+    target_scale: tuple[float, float] | None = None
+    target_aspect: tuple[float, float] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_blocks(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("name", "multiblock") in BLOCK_MASKINGS:
+            return TargetBlocks()._asdict() | {name: value for name, value in settings.items() if value is not None}
+        return settings
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+    @property
+    def blocks(self) -> TargetBlocks | None:
+        """The target blocks; None for a strategy without."""
+        if self.name not in BLOCK_MASKINGS:
+            return None
+        assert self.targets is not None
+        assert self.target_scale is not None
+        assert self.target_aspect is not None
+        return TargetBlocks(self.targets, self.target_scale, self.target_aspect)
 
 
 class TargetNormalisation(Frozen):
@@ -163,6 +197,8 @@ class ManifestDraft(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> "ManifestDraft":
+        if "float32" not in self.tolerance:
+            raise ValueError("tolerance has no value for float32")
         if missing := self.variants.keys() - self.tolerance.keys():
             raise ValueError(f"variants without a tolerance: {', '.join(sorted(missing))}")
         return self

@@ -14,6 +14,10 @@ FORMAT: Literal[3] = 3
 READABLE = (1, 2, 3)
 
 
+IN_SEVERAL_RUNS, STARTING_FROM = ", in several runs", ", starting from a network trained on "
+"""What joins the images of several runs; see `images_of_all_runs`."""
+
+
 class Images(Frozen):
     """The images of a run. `description` fits after "trained on"; `fingerprint` tells one order of images from another."""
 
@@ -72,12 +76,12 @@ class CheckpointRecord(Frozen):
 
 def images_of_all_runs(images: str, origin: Origin | None) -> str:
     """The images of a run and of those before it, as a phrase that fits after "trained on"."""
-    same = f"{images}, in several runs"
+    same = f"{images}{IN_SEVERAL_RUNS}"
     if origin is None:
         return images
     if origin.trained_on in (images, same):
         return same
-    return f"{images}, starting from a network trained on {origin.trained_on}"
+    return f"{images}{STARTING_FROM}{origin.trained_on}"
 
 
 def upgrade(document: dict[str, Any]) -> dict[str, Any]:

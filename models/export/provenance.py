@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from models.bundle.manifest import Distance, Masking, Provenance
-from models.checkpoint.record import TrainingRecord
+from models.checkpoint.record import IN_SEVERAL_RUNS, STARTING_FROM, TrainingRecord, images_of_all_runs
 
 
 class _Objective(BaseModel):
@@ -35,8 +35,13 @@ def with_dataset_name(training: TrainingRecord, name: str | None) -> TrainingRec
     """The record with another name for the images of the last run, also of earlier runs where they had the same."""
     if name is None:
         return training
-    own = training.images.description if training.images else training.trained_on
-    return training.model_copy(update={"trained_on": training.trained_on.replace(own, name)})
+    origin = training.init
+    if origin and training.images:
+        own = training.images.description
+        names = {own: name, f"{own}{IN_SEVERAL_RUNS}": f"{name}{IN_SEVERAL_RUNS}"}
+        before = (names.get(each, each) for each in origin.trained_on.split(STARTING_FROM))
+        origin = origin.model_copy(update={"trained_on": STARTING_FROM.join(before)})
+    return training.model_copy(update={"trained_on": images_of_all_runs(name, origin)})
 
 
 def provenance_of(training: TrainingRecord, checkpoint_sha256: str) -> Provenance:

@@ -10,12 +10,33 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""What is tried, in this order. Of an animation the first frame is taken, of a TIFF the first page."""
+PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+}
+"""Pillow's class for each format. `Image.open` would check the process-wide `Image.MAX_IMAGE_PIXELS` instead of our limits.
+
+Of an animation the first frame is taken, of a TIFF the first page.
+"""
+
+FORMATS = tuple(PLUGINS)
 
 MAX_SIDE = 65_535
 """Longest side of an image: JPEG's own limit."""
@@ -34,7 +55,7 @@ _MAGIC = tuple(
         ("WEBP", rb"RIFF....WEBP"),
         ("BMP", rb"BM"),
         ("GIF", rb"GIF8[79]a"),
-        ("TIFF", rb"II[*+]\0|MM\0[*+]"),
+        ("TIFF", rb"II[*+]\0|MM\0[*+]|II\0\*|MM\*\0"),
     )
 )
 
@@ -47,11 +68,14 @@ class DecodeLimits(NamedTuple):
 
 
 LOCAL_LIMITS = DecodeLimits(max_bytes=2**31, max_pixels=500_000_000)
-"""For files that the user chose: what memory can hold."""
+"""For files that the user chose: what memory can hold.
+
+Pillow's WebP and TIFF readers allow 2 * `PIL.Image.MAX_IMAGE_PIXELS` (179 million) at most, unless the program changes that.
+"""
 
 
 def configure_pillow() -> None:
-    """For the whole process: our limits decide, not Pillow's, and its remarks on the metadata of images are not shown.
+    """For the whole process: our limits decide in every format, and Pillow's remarks on metadata are not shown.
 
     Programs call it once at their start; importing this module changes nothing.
     """
@@ -86,6 +110,8 @@ def decode(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Image.Image:  
         raise BrokenImageError(f"this {image.format} has {width} x {height} pixels")
     try:
         return upright_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise _pillow_limit(image.format, error) from error
     except Exception as error:
         raise BrokenImageError(f"this {image.format} cannot be decoded: {_reason(error)}") from error
 
@@ -97,12 +123,9 @@ def decode_mask(data: bytes) -> Bool[np.ndarray, "mh mw"]:
         ImagePixelsError: a side longer than `MAX_MASK_SIDE`.
         NotAnImageError, BrokenImageError: not a PNG, or one that cannot be decoded.
     """
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=("PNG",))
-    except UnidentifiedImageError as error:
-        raise NotAnImageError("not a PNG") from error
-    except Exception as error:
-        raise BrokenImageError(f"a broken PNG: {_reason(error)}") from error
+    if image_format(data[:HEAD_BYTES]) != "PNG":
+        raise NotAnImageError("not a PNG")
+    image = _open(data)
     if max(image.size) > MAX_MASK_SIDE:
         raise ImagePixelsError(
             f"a mask's side may have {MAX_MASK_SIDE:,} pixels, this one has {image.width:,} x {image.height:,}"
@@ -112,7 +135,7 @@ def decode_mask(data: bytes) -> Bool[np.ndarray, "mh mw"]:
             image = image.convert("RGB")
         pixels = np.asarray(image)
     except Exception as error:
-        raise BrokenImageError(f"a broken PNG: {_reason(error)}") from error
+        raise BrokenImageError(f"this PNG cannot be decoded: {_reason(error)}") from error
     return (pixels if pixels.ndim == 2 else pixels.max(axis=2)) != 0
 
 
@@ -154,18 +177,27 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        if known := image_format(data[:HEAD_BYTES]):
-            raise BrokenImageError(f"this {known} is broken: its header cannot be read") from error
+    """The file with its header read.
+
+    Raises:
+        NotAnImageError, ImagePixelsError, BrokenImageError: see `decode`.
+    """
+    name = image_format(data[:HEAD_BYTES])
+    if name is None:
         found = f"the first bytes are {data[:8]!r}" if data else "there are none"
-        raise NotAnImageError(f"these bytes are not an image in {', '.join(FORMATS)}: {found}") from error
+        raise NotAnImageError(f"these bytes are not an image in {', '.join(FORMATS)}: {found}")
+    try:
+        return PLUGINS[name](io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise ImagePixelsError(f"this image is too large: {_reason(error)}") from error
+        raise _pillow_limit(name, error) from error
     except Exception as error:
-        raise BrokenImageError(f"this image's header cannot be read: {_reason(error)}") from error
+        raise BrokenImageError(f"this {name} is broken, its header cannot be read: {_reason(error)}") from error
+
+
+def _pillow_limit(name: str | None, error: Image.DecompressionBombError) -> ImagePixelsError:
+    """Some of Pillow's readers check its own limit, whoever calls them."""
+    return ImagePixelsError(f"this {name} is above the limit of PIL.Image.MAX_IMAGE_PIXELS: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return str(error).splitlines()[0] if str(error) else f"its data is broken ({type(error).__name__})"

@@ -5,14 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from models.bundle.manifest import Manifest, Masking
+from models.bundle.manifest import BLOCK_MASKINGS, Manifest, Masking
 from models.errors import ConfigError
 from models.images.grid import BlockShape, block_shapes
 from models.inference.prediction import Regions, TargetSpace, layer_norm, predict_tokens
 from models.runtimes.networks import Networks
-
-BLOCK_MASKINGS = ("multiblock", "reference")
-"""Masking strategies whose targets are blocks."""
 
 
 def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) -> list[Regions]:
@@ -24,13 +21,13 @@ def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) 
     Raises:
         ConfigError: a network that was trained with other masks than blocks.
     """
-    if masking.name not in BLOCK_MASKINGS:
+    settings = masking.blocks
+    if settings is None:
         raise ConfigError(
             f"the network was trained with masking {masking.name!r}; energies need one of {', '.join(BLOCK_MASKINGS)}"
         )
-    shapes = [
-        shape for some in block_shapes(grid, masking.target_scale, masking.target_aspect).values() for shape in some
-    ]
+    by_area = block_shapes(grid, settings.target_scale, settings.target_aspect)
+    shapes = [shape for some in by_area.values() for shape in some]
     random, hidden = np.random.default_rng(seed), np.zeros(grid, dtype=bool)
     draws = []
     for _ in range(count):
@@ -38,7 +35,7 @@ def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) 
             shape = shapes[random.integers(len(shapes))]
             free = np.argwhere(~hidden)
             aim = free[random.integers(len(free))] if len(free) else None
-            blocks = [_block(grid, shape, random, aim if i == 0 else None) for i in range(masking.targets)]
+            blocks = [_block(grid, shape, random, aim if i == 0 else None) for i in range(settings.targets)]
             if not (covered := np.any(blocks, axis=0)).all():
                 break
         hidden |= covered

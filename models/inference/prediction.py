@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
 from models.bundle.manifest import Calibration, Distance, Manifest
+from models.errors import OptionError
 from models.runtimes.networks import Networks
 
 TARGET_EPS = 1e-5
@@ -40,22 +41,23 @@ class TargetSpace(NamedTuple):
         predicted: Float32[np.ndarray, "T D"],
         tokens: Float32[np.ndarray, "N D"],
         patches: Int64[np.ndarray, " T"],
-    ) -> "Prediction":
+    ) -> "TargetPrediction":
         """A region's predicted tokens against what the image's encoder tokens have there."""
         actual = layer_norm(tokens[patches], self.eps)
         energies = self.distance(predicted - actual)
         lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(actual, axis=1)
         cosine = float(np.mean((predicted * actual).sum(axis=1) / np.maximum(lengths, 1e-12)))
-        z = None
-        if self.calibration is not None:
-            mean, std = (
-                np.asarray(table).reshape(-1)[patches] for table in (self.calibration.mean, self.calibration.std)
-            )
-            z = (energies - mean) / np.maximum(std, 1e-12)
-        return Prediction(patches, predicted, actual, energies, cosine, z)
+        return TargetPrediction(patches, predicted, actual, energies, cosine, self.z(energies, patches))
+
+    def z(self, energies: Float[np.ndarray, " T"], patches: Int64[np.ndarray, " T"]) -> Float[np.ndarray, " T"] | None:
+        """Standard deviations by which energies are above what the calibration found usual there; None without one."""
+        if self.calibration is None:
+            return None
+        mean, std = (np.asarray(table).reshape(-1)[patches] for table in (self.calibration.mean, self.calibration.std))
+        return (energies - mean) / np.maximum(std, 1e-12)
 
 
-class Prediction(NamedTuple):
+class TargetPrediction(NamedTuple):
     """One region. `energy_per_patch` is the distance between predicted and actual tokens; `cosine` their mean cosine.
 
     `z_per_patch` is how many standard deviations the energy is above what the calibration found usual at that patch; None
@@ -80,13 +82,23 @@ class Prediction(NamedTuple):
         return None if self.z_per_patch is None else float(self.z_per_patch.mean())
 
 
+def check_predicts(manifest: Manifest) -> None:
+    """Raise where a bundle can only embed.
+
+    Raises:
+        OptionError
+    """
+    if not manifest.predicts:
+        raise OptionError(f"model {manifest.id} has no predictor; it can only embed", "model")
+
+
 def predict_regions(
     networks: Networks,
     space: TargetSpace,
     pixels: UInt8[np.ndarray, "B H W C"],
     regions: Sequence[Regions],
     max_rows: int = 32,
-) -> list[list[Prediction]]:
+) -> list[list[TargetPrediction]]:
     """Predict and compare the regions of each image (paper section 3; the energy is equation 1 for one block)."""
     tokens = networks.encode(pixels, ["tokens"])["tokens"]
     predicted = predict_tokens(networks, pixels, regions, max_rows)

@@ -61,9 +61,12 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def _query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
-    """The plain options, which may also stand in the query."""
+    """The options, which may also stand in the query; those that are objects as JSON text."""
     if model is None:
         return []
     properties = model.model_json_schema(by_alias=True)["properties"]
-    plain = {name: schema for name, schema in properties.items() if "$ref" not in str(schema)}
-    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in plain.items()]
+    text = {"type": "string", "contentMediaType": "application/json"}
+    return [
+        {"name": name, "in": "query", "required": False, "schema": text if "$ref" in str(schema) else schema}
+        for name, schema in properties.items()
+    ]

@@ -85,7 +85,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
     return b"".join(chunks)
 
 
-def from_base64(text: object, param: str) -> bytes:
+def from_base64(text: object, param: str, what: str = "an image") -> bytes:
     """The bytes of a data URL or of bare base64.
 
     Raises:
@@ -94,9 +94,9 @@ def from_base64(text: object, param: str) -> bytes:
     if not isinstance(text, str):
         raise InvalidRequest(f"{param} must be a data URL or base64, not {type(text).__name__}", param)
     if text.startswith(("http://", "https://")):
-        raise InvalidRequest(f"{param} is a web address; this server fetches no URLs, send the image itself", param)
+        raise InvalidRequest(f"{param} is a web address; this server fetches no URLs, send {what} itself", param)
     if not text:
-        raise InvalidRequest(f"{param} is empty; send a data URL or base64 of an image", param)
+        raise InvalidRequest(f"{param} is empty; send a data URL or base64 of {what}", param)
     found = DATA_URL.match(text)
     try:
         return base64.b64decode(text[found.end() :] if found else text, validate=True)

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from models.bundle.reader import find_bundle, read_bundle, zoo
 from models.errors import ConfigError, UsageError
+from models.images.decode import LOCAL_LIMITS, DecodeLimits
 from models.images.sources.table import source_uris
 from models.inference.canonical import check_canonical
 from models.runtimes.select import RUNTIMES, open_runtime
@@ -21,7 +22,7 @@ from service.jobs.listing import Changes, Row
 from service.jobs.runner import run_job
 from service.jobs.sinks.table import SINKS
 from service.operations.base import EmbedOptions
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 
 PREEMPTED = 75
 MAX_NAMES = 3
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         bundle,
         runtime,
         EmbedOptions(args.output, args.pooling, normalize=args.normalize, dtype=args.dtype, fit=args.fit),
-        limits=settings.decode_limits,
+        limits=limits_of(settings),
         batch=settings.max_batch,
         sink=args.format,
         by_suffix=args.by_suffix,
@@ -93,9 +94,22 @@ def run(args: argparse.Namespace) -> None:
         _say(f"left out: {', '.join(f'{count} {what}' for what, count in sorted(report.skipped.items()))}")
     if any(report.changes):
         _say(describe_changes(report.changes, updated=args.update))
-    _say(f"{report.written} rows written; read all of them with {SINKS[args.format].how_to_read(args.out)}")
+    how, total = SINKS[args.format].how_to_read(args.out), report.statuses.total()
+    if report.written:
+        _say(f"{report.written} rows written; read all of them with {how}")
+    else:
+        _say(f"all {total} rows were there already; read them with {how}")
     counts = ", ".join(f"{count} {status}" for status, count in report.statuses.most_common())
-    print(f"{report.statuses.total()} rows in {args.out}: {counts}")
+    print(f"{total} rows in {args.out}: {counts}")
+
+
+def limits_of(settings: Settings) -> DecodeLimits:
+    """The limits that the user set in the environment, else those for files of the user's own, not those of a server."""
+    given = settings.model_fields_set
+    return DecodeLimits(
+        settings.max_image_bytes if "max_image_bytes" in given else LOCAL_LIMITS.max_bytes,
+        settings.max_pixels if "max_pixels" in given else LOCAL_LIMITS.max_pixels,
+    )
 
 
 def describe_changes(changes: Changes, updated: bool) -> str:

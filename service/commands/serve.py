@@ -11,7 +11,7 @@ from models.bundle.published import restriction
 from models.runtimes.select import RUNTIMES
 from service.app import create_app
 from service.registry import LoadedModel
-from service.server import listen, serve
+from service.server import address_of, listen, make_server
 from service.settings import read_settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -42,11 +42,12 @@ def run(args: argparse.Namespace) -> None:
     registry = app.state.service.registry
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("service").setLevel(logging.INFO)
+    server = make_server(app, registry, settings)
     for model in registry.models.values():
         print(introduction(model), file=sys.stderr)
-    host, port = listener.getsockname()[:2]
-    print(f"try it at / and /docs, stop it with Ctrl-C; listening on http://{host}:{port}", file=sys.stderr, flush=True)
-    serve(app, registry, settings, listener)
+    address = address_of(listener)
+    print(f"try it at / and /docs, stop it with Ctrl-C; listening on {address}", file=sys.stderr, flush=True)
+    server.run(sockets=[listener])
 
 
 def introduction(model: LoadedModel) -> str:

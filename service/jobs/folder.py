@@ -5,8 +5,10 @@ columns everywhere. So each of these is one: it has the columns of the parts and
 first four bytes and the footer, where no reader looks. The other readers do not look into hidden folders at all.
 """
 
+import errno
 import fcntl
 import io
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -64,6 +66,18 @@ class JobFolder:
         """Delete what a killed process left half written."""
         for path in self.own.glob(".*.tmp"):
             path.unlink()
+
+    def check_writable(self) -> None:
+        """Check that the folder is one, or can be made, without making it.
+
+        Raises:
+            ConfigError: a file is in its place or above it, or it may not be written to.
+        """
+        nearest = next(path for path in (self.out, *self.out.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"{self.out} cannot be written to: {os.strerror(errno.ENOTDIR)}")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self.out} cannot be written to: {os.strerror(errno.EACCES)}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

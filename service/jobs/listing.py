@@ -33,32 +33,42 @@ class Sources:
         """
         self.skipped: Counter[str] = Counter()
         self.rows: list[Row] = []
-        self._places: dict[str, tuple[Source, int]] = {}
+        self._sources: list[Source] = []
+        self._ids: set[str] = set()
         for number, uri in enumerate(uris):
             source = open_source(uri, ListOptions(by_suffix), progress)
             self.skipped += source.skipped
+            self._sources.append(source)
             prefix = f"{number}/" if len(uris) > 1 else ""
             for index in range(len(source)):
                 item = source.item(index)
                 row = _checked(Row(prefix + item.id, item.uri))
-                if row.id in self._places:
+                if row.id in self._ids:
                     raise DataError(f"two images of {uri} have the id {row.id!r}; rename one")
                 self.rows.append(row)
-                self._places[row.id] = source, index
+                self._ids.add(row.id)
 
     def __contains__(self, row_id: str) -> bool:
-        return row_id in self._places
+        """Whether an image is there, in today's listing or not."""
+        if row_id in self._ids:
+            return True
+        source, item_id = self._find(row_id)
+        return source.has(item_id)
 
     def read(self, row_id: str) -> bytes:
-        """The encoded bytes of an image.
+        """The encoded bytes of an image of the job's listing, which today's listing may leave out.
 
         Raises:
             DataError: it is not there any more, or cannot be read.
         """
-        if row_id not in self._places:
-            raise DataError("the image is not in its source any more, or may not be read")
-        source, index = self._places[row_id]
-        return source.read(index)
+        source, item_id = self._find(row_id)
+        return source.read_id(item_id)
+
+    def _find(self, row_id: str) -> tuple[Source, str]:
+        if len(self._sources) == 1:
+            return self._sources[0], row_id
+        number, _, item_id = row_id.partition("/")
+        return self._sources[int(number)], item_id
 
 
 class Listing(NamedTuple):

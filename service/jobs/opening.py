@@ -1,14 +1,15 @@
 """Begin a job, or go on with the one that is there. The record is written after the listing: with it a job has begun."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from models.errors import ConfigError, DataError
 from service.jobs.folder import LISTING, OWN, SPEC, SUCCESS, JobFolder
 from service.jobs.listing import Changes, Listing, Sources, changes_of, listing_from_bytes, listing_to_bytes
-from service.jobs.migrate import OLD_FILES, delete_old_files, has_old_job, migrate, read_old_spec
+from service.jobs.migrate import JOB, OLD_FILES, delete_old_files, has_old_job, migrate, read_old_spec
 from service.jobs.sinks.table import SINKS
-from service.jobs.spec import JobSpec, differences, spec_from_json
+from service.jobs.spec import JobSpec, changed_fields, spec_from_json
 
 
 class Job(NamedTuple):
@@ -37,11 +38,11 @@ def open_job(
     before = None if overwrite else read_spec(folder)
     if before is None:
         return begin(folder, spec, list_sources())
-    if wrong := differences(before, spec):
+    if wrong := changed_fields(before, spec):
         raise ConfigError(
             f"{folder.out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite"
         )
-    if has_old_job(folder.out):
+    if (folder.out / JOB).exists():
         migrate(folder, before)
     return resume(folder, before, list_sources, update)
 
@@ -57,17 +58,50 @@ def read_spec(folder: JobFolder) -> JobSpec | None:
     return read_old_spec(folder.out) if has_old_job(folder.out) else None
 
 
+def holds_job(folder: JobFolder) -> bool:
+    """Whether a folder holds a job of any format."""
+    return folder.has(SPEC) or has_old_job(folder.out)
+
+
+def check_start(folder: JobFolder, list_sources: Callable[[], Sources], overwrite: bool) -> None:
+    """Check what a new job needs, before anything is created.
+
+    Raises:
+        ConfigError: the folder cannot be written to.
+        DataError: the sources cannot be listed, or the folder has something else in it.
+    """
+    if overwrite or not holds_job(folder):
+        folder.check_writable()
+        check_foreign(folder)
+        list_sources()
+
+
+def check_foreign(folder: JobFolder) -> None:
+    """Files that no job has written are an error.
+
+    Raises:
+        DataError: naming the first.
+    """
+    known = {OWN, *OLD_FILES}
+    if holds_job(folder):
+        known |= {path.name for path in part_files(folder)}
+    names = sorted(path.name for path in folder.out.iterdir()) if folder.out.is_dir() else []
+    if foreign := [name for name in names if name not in known]:
+        raise DataError(f"{folder.out} is not the folder of a job, it holds {foreign[0]}; use another --out")
+
+
+def part_files(folder: JobFolder) -> list[Path]:
+    """The files that any sink has written to a folder."""
+    return [path for sink in SINKS.values() for path in sink.files(folder.out)]
+
+
 def begin(folder: JobFolder, spec: JobSpec, sources: Sources) -> Job:
     """Delete the job that is there, if any, and fix the listing and the record of this one."""
-    parts = [path for sink in SINKS.values() for path in sink.files(folder.out)]
-    known = {OWN, *OLD_FILES}
-    if folder.has(SPEC) or has_old_job(folder.out):
-        known |= {path.name for path in parts}
-    if foreign := sorted(path.name for path in folder.out.iterdir() if path.name not in known):
-        raise DataError(f"{folder.out} is not the folder of a job, it holds {foreign[0]}; use another --out")
+    check_foreign(folder)
     folder.delete(SUCCESS)
-    for path in parts:
+    for path in part_files(folder):
         path.unlink()
+    (folder.out / JOB).unlink(missing_ok=True)  # before the listing, without which it is not a job
     delete_old_files(folder.out)
     folder.delete(SPEC)
     listing = Listing([], []).extended(sources.rows, spec.shard_rows)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from models.bundle.manifest import Manifest
-from models.errors import DataError, ImageError
+from models.errors import DataError, ImageBytesError, ImageError, ImagePixelsError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import read_pixels
 from models.runtimes.networks import Networks
@@ -20,12 +20,15 @@ from service.jobs.sinks.base import Outcome
 from service.operations.base import EmbedOptions
 from service.operations.embed import embed_pixels
 
+LIMITS = {ImageBytesError: "IJEPA_MAX_IMAGE_BYTES", ImagePixelsError: "IJEPA_MAX_PIXELS"}
+"""The setting behind the error of an image that is too large."""
+
 log = logging.getLogger(__name__)
 
 READERS = 4
 
 
-class Work(NamedTuple):
+class RowWork(NamedTuple):
     """What is done to every row. `read` gives the bytes of an id, or raises DataError."""
 
     read: Callable[[str], bytes]
@@ -42,7 +45,7 @@ class Read(NamedTuple):
     pixels: UInt8[np.ndarray, "H W C"] | None
 
 
-def embed_rows(rows: Sequence[Row], work: Work, batch: int) -> Iterator[Outcome]:
+def embed_rows(rows: Sequence[Row], work: RowWork, batch: int) -> Iterator[Outcome]:
     """The rows of one shard in order, in batches of the same rows every time. The next batch is read while one is computed."""
     groups = [rows[start : start + batch] for start in range(0, len(rows), batch)]
     pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
@@ -57,7 +60,7 @@ def embed_rows(rows: Sequence[Row], work: Work, batch: int) -> Iterator[Outcome]
         pool.shutdown(cancel_futures=True)
 
 
-def read_row(row: Row, work: Work) -> Read:
+def read_row(row: Row, work: RowWork) -> Read:
     """Read, decode and preprocess one image."""
     digest = None
     try:
@@ -69,14 +72,14 @@ def read_row(row: Row, work: Work) -> Read:
     return Read(Outcome(row, digest, size, None, "ok", None), pixels)
 
 
-def embed_batch(batch: Sequence[Read], work: Work) -> list[Outcome]:
+def embed_batch(batch: Sequence[Read], work: RowWork) -> list[Outcome]:
     """The embeddings of the images that could be read, in one batch; the other rows as they are."""
     results = iter(embed_or_fail([read.pixels for read in batch if read.pixels is not None], work))
     return [read.outcome if read.pixels is None else finished(read.outcome, next(results)) for read in batch]
 
 
 def embed_or_fail(
-    images: Sequence[UInt8[np.ndarray, "H W C"]], work: Work
+    images: Sequence[UInt8[np.ndarray, "H W C"]], work: RowWork
 ) -> list[Float[np.ndarray, "..."] | Exception]:
     """The embedding of each image, or why it has none. A batch that fails is computed again, one image at a time.
 
@@ -95,7 +98,7 @@ def embed_or_fail(
     return results
 
 
-def embed_alone(pixels: UInt8[np.ndarray, "H W C"], work: Work) -> Float[np.ndarray, "..."] | Exception:
+def embed_alone(pixels: UInt8[np.ndarray, "H W C"], work: RowWork) -> Float[np.ndarray, "..."] | Exception:
     """The embedding of one image, or the exception."""
     try:
         return embed(pixels[None], work)[0]
@@ -103,7 +106,7 @@ def embed_alone(pixels: UInt8[np.ndarray, "H W C"], work: Work) -> Float[np.ndar
         return error
 
 
-def embed(pixels: UInt8[np.ndarray, "B H W C"], work: Work) -> Float[np.ndarray, "B ..."]:
+def embed(pixels: UInt8[np.ndarray, "B H W C"], work: RowWork) -> Float[np.ndarray, "B ..."]:
     """See `embed_pixels`."""
     return embed_pixels(work.networks, work.manifest, pixels, work.options)
 
@@ -122,6 +125,8 @@ def failed(row: Row, digest: str | None, size: tuple[int, int] | None, error: Ex
         code = NotFound.code
     elif isinstance(error, ImageError) and isinstance(known := translate(error), ServiceError):
         code = known.code
+        if setting := LIMITS.get(type(error)):
+            message += f"; {setting} sets the limit"
     else:
         code, message = Internal.code, f"{type(error).__name__}: {error}"
         log.error("image %s failed: %s", row.id, message, exc_info=error)

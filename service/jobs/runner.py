@@ -1,5 +1,6 @@
 """A job on this machine: list, then read, embed and write shard by shard. Killed and started again, it goes on after its last part."""
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from models.progress import Progress, no_progress
 from models.runtimes.networks import Runtime
 from service.jobs.folder import SUCCESS, JobFolder
 from service.jobs.listing import Changes, Sources
-from service.jobs.opening import open_job
-from service.jobs.rows import Work, embed_rows
+from service.jobs.opening import check_start, open_job
+from service.jobs.rows import RowWork, embed_rows
 from service.jobs.sinks.base import as_table, schema_of, shape_of
 from service.jobs.sinks.table import SINKS
 from service.jobs.spec import make_spec
@@ -58,17 +59,20 @@ def run_job(
         OptionError: the bundle does not have the pooling.
         DataError: the sources cannot be listed, or `out` holds something else.
     """
-    spec = make_spec(sources, bundle, runtime, options, batch, sink)
-    writer, shape, metadata = SINKS[sink], shape_of(bundle.manifest, options), spec.metadata()
-    folder = JobFolder(out, schema_of(shape, metadata))
+    spec = make_spec(sources, bundle, runtime, options, batch, sink, by_suffix)
+    writer, shape = SINKS[sink], shape_of(bundle.manifest, options)
+    folder = JobFolder(out, schema_of(shape, spec.metadata()))
+    list_sources = functools.cache(lambda: Sources(spec.sources, spec.by_suffix, progress))
+    check_start(folder, list_sources, overwrite)
     with folder.locked():
-        job = open_job(folder, spec, lambda: Sources(spec.sources, by_suffix, progress), update, overwrite)
+        job = open_job(folder, spec, list_sources, update, overwrite)
+        metadata = job.spec.metadata()
         shards = job.listing.by_shard()
         missing = {shard: rows for shard, rows in shards.items() if not job.complete(folder, shard)}
         written = sum(map(len, missing.values()))
         if missing:
             assert job.sources is not None
-            work = Work(job.sources.read, bundle.manifest, runtime, options, limits)
+            work = RowWork(job.sources.read, bundle.manifest, runtime, options, limits)
             with progress(len(job.listing.rows), "embedding", "images", len(job.listing.rows) - written) as stage:
                 for shard, rows in missing.items():
                     outcomes = []

@@ -12,7 +12,7 @@ from models.errors import IJEPAError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import Fit
 from models.runtimes.networks import Runtime
-from service.errors import DeadlineExceeded, translate
+from service.errors import DeadlineExceeded, ServiceError, translate
 from service.scheduler import Scheduler, Work
 
 Output = Literal["pooled", "patches"]
@@ -62,6 +62,8 @@ class Decoders:
                 raise DeadlineExceeded(f"waited more than {self._deadline:.0f} s to be decoded")
             try:
                 return work(*args)
+            except ServiceError:
+                raise
             except IJEPAError as error:
                 raise translate(error, param) from error
 
@@ -87,6 +89,20 @@ class Context(NamedTuple):
     max_batch: int
 
 
+class OnImages:
+    """The part of an operation on images that all share: admission by what waits in the queue and to be decoded."""
+
+    work: Work[Any, Any]
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def admit(self) -> None:
+        """See `Operation.admit`."""
+        context = self._context
+        context.scheduler.check_overload(context.decoders.waiting * self.work.seconds_per_item)
+
+
 @runtime_checkable
 class Operation(Protocol):
     """A kind of work that a loaded model does. Called with the bytes of an image and its own options.
@@ -95,10 +111,19 @@ class Operation(Protocol):
     """
 
     name: ClassVar[str]
+    needs_predictor: ClassVar[bool]
     cost: ClassVar[float]
     work: Work[Any, Any]
 
     def __init__(self, context: Context) -> None: ...
+
+    def admit(self) -> None:
+        """Called once for a request, before its images.
+
+        Raises:
+            Overloaded: what waits already would take longer than the limit.
+        """
+        ...
 
     async def __call__(self, data: bytes, *args: Any, **options: Any) -> Any:
         """One image's result.

@@ -13,7 +13,7 @@ from models.errors import OptionError
 from models.images.preprocess import read_pixels
 from models.runtimes.networks import Networks
 from service.errors import translate
-from service.operations.base import Context, EmbedOptions, Timings
+from service.operations.base import Context, EmbedOptions, OnImages, Timings
 from service.scheduler import Work
 
 
@@ -30,14 +30,15 @@ class _Item(NamedTuple):
     output: str
 
 
-class Embed:
+class Embed(OnImages):
     """See `Operation`."""
 
     name: ClassVar[str] = "embed"
+    needs_predictor: ClassVar[bool] = False
     cost: ClassVar[float] = 1.0
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self.work: Work[_Item, np.ndarray] = Work(self.name, self._run, context.max_batch)
 
     async def __call__(self, data: bytes, options: EmbedOptions, param: str | None = None) -> Embedding:
@@ -48,7 +49,6 @@ class Embed:
         except OptionError as error:
             raise translate(error) from error
         start = time.monotonic()
-        scheduler.check_overload(decoders.waiting * self.work.seconds_per_item)
         pixels, size = await decoders.run(
             start, param, read_pixels, data, manifest.model.pixels, options.fit, self._context.limits
         )

@@ -59,6 +59,19 @@ def test_a_tag_of_another_commit_is_not_enough(release, checkout):
         ("no section\n", "the newest section of CHANGELOG.md is missing"),
         ("## 1.2.0\n\n- x\n", "has no date"),
         ("## 1.2.0 - 2026-02-31\n\n- x\n", "has no date"),
+        (
+            "## 1.2.0 - 2026-01-31\n\n- x\n\n## 1.1.0\n\n- y\n\n## 1.2.0 - 2026-01-01\n\n- z\n",
+            "CHANGELOG.md has 2 sections of 1.2.0",
+        ),
+        (
+            "## 1.2.0 - 2026-01-31\n\n- x\n\n## 1.10.0 - 2026-01-01\n\n- y\n\n## 1.9.0\n\n- z\n",
+            "1.2.0 is not greater than 1.10.0, which CHANGELOG.md has already",
+        ),
+        (
+            "## 1.2.0 - 2026-01-31\n\n- x\n\n## 1.3.0rc1\n\n- y\n\n## 1.3.0\n\n- z\n",
+            "1.2.0 is not greater than 1.3.0, which",
+        ),
+        ("## 1.2.0 - 2026-01-31\n\n- x\n\n## Earlier\n\n- y\n", "has a section that is not a version: Earlier"),
         ("## Unreleased\n\n- y\n\n## 1.2.0 - 2026-01-31\n\n- x\n", 'entries under "Unreleased"'),
     ],
 )

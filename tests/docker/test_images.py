@@ -105,4 +105,6 @@ def test_asking_for_cuda_where_there_is_none_is_the_documented_error(tmp_path):
         result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 1
         assert re.search(r"ijepa serve: CUDAExecutionProvider was asked for, but .* --runtime cpu", result.stderr)
-    assert "`CUDAExecutionProvider was asked for, but`" in " ".join((ROOT / "docs" / "api.md").read_text().split())
+    assert "`CUDAExecutionProvider was asked for, but`" in " ".join(
+        (ROOT / "docs" / "operations.md").read_text().split()
+    )

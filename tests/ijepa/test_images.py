@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ijepa.images import READERS, iterate, name_image, read_ahead
+from ijepa.images import READERS, encode_image, iterate, name_image, read_ahead
 from models.errors import DataError, ImageError, NotAnImageError
 from tests.ijepa.conftest import as_png
 
@@ -137,3 +137,17 @@ def test_names_of_images_inside_batches():
     assert [image.name for image in iterate([batch, "a.png", batch[0]])] == [
         "images[0][0]", "images[0][1]", "a.png", "images[2]",
     ]  # fmt: skip
+
+
+def test_arrays_are_sent_without_loss(image):
+    """The second is too long for WebP."""
+    long = np.arange(60_000).astype(np.uint8).reshape(1, 20_000, 3)
+    for pixels, name in ((image, "WEBP"), (long, "PNG")):
+        sent = Image.open(io.BytesIO(encode_image(name_image(pixels))))
+        assert sent.format == name
+        np.testing.assert_array_equal(np.asarray(sent), pixels)
+
+
+def test_a_photograph_as_an_array_is_smaller_than_as_png(photos):
+    pixels = np.asarray(Image.open(min(photos.glob("*.JPEG"))).convert("RGB"))
+    assert len(encode_image(name_image(pixels))) < 0.9 * len(as_png(pixels))

@@ -131,3 +131,15 @@ def test_worker_processes_of_the_command_are_immune(elsewhere):
         "        print(pool.apply(short_repr, (5,)))\n"
     )
     assert python(command, cwd=elsewhere, path=[elsewhere]).stdout == "5\n"
+
+
+def test_an_installation_without_training_serves(tmp_path):
+    """As in the image of the server, where the folder is left out."""
+    import shutil
+
+    for name in ("ijepa", "models", "service"):
+        shutil.copytree(ROOT / name, tmp_path / "site" / name, ignore=shutil.ignore_patterns("zoo", "__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-m", "ijepa", "models", "list"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

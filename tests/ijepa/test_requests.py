@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 import ijepa
-from ijepa.errors import APIConnectionError, APIError, ConfigError, DataError, ImageError, OptionError, RegionError
+from ijepa.errors import (
+    APIConnectionError,
+    APIError,
+    ConfigError,
+    DataError,
+    ImageError,
+    OptionError,
+    RegionError,
+)
 from ijepa.requests import MAX_IMAGES, MAX_IMAGES_PATCHES, EncodedImage, split
 from tests.ijepa.conftest import as_png
 
@@ -120,10 +128,26 @@ def test_many_images_are_several_requests_in_order(connect, output, limit):
     assert [len(body[1]) for body in server.bodies] == [limit, limit, 3]
 
 
+def test_an_image_above_the_limit_is_an_error_before_it_is_sent(connect, png, image):
+    server = Server(npy)
+    call = connect(server, max_body_bytes=len(png) - 1)
+    message = (
+        rf"^the image has {len(png):,} bytes, a request may have {len(png) - 1:,}; resize the image, or raise max_body"
+    )
+    for method, arguments in (("embed", {}), ("predict", {"boxes": [[0, 0, 0.5, 0.5]]}), ("energy", {})):
+        with pytest.raises(ImageError, match=message):
+            call(method, png, **arguments)
+    with pytest.raises(ImageError, match=r"^images\[0\] has [\d,]+ bytes as lossless WebP or PNG, "):
+        connect(server, max_body_bytes=100)("embed", [image])
+    assert not server.asked
+    assert connect(server, max_body_bytes=len(png))("embed", [png, png]).shape == (2, 1)
+    assert [len(images) for _, images in server.bodies] == [1, 1]
+
+
 def test_a_request_stays_below_the_limit_of_bytes():
-    images = [EncodedImage(str(size), b"x" * size) for size in (4, 4, 4, 9, 20, 1, 1)]
+    images = [EncodedImage(str(size), b"x" * size) for size in (4, 4, 4, 9, 10, 1, 1)]
     chunks = [[len(image.data) for image in chunk] for chunk in split(images, 3, 10)]
-    assert chunks == [[4, 4], [4], [9], [20], [1, 1]]
+    assert chunks == [[4, 4], [4], [9], [10], [1, 1]]
 
 
 def test_no_images_are_an_error(connect):
@@ -258,7 +282,9 @@ def test_a_server_without_the_route_is_said(connect, png):
     assert caught.value.status == 404
 
 
-@pytest.mark.parametrize("settings", [{"url": "localhost:8000"}, {"timeout": 0}, {"retries": -1}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"url": "localhost:8000"}, {"timeout": 0}, {"retries": -1}, {"max_body_bytes": 0}], ids=str
+)
 def test_settings_that_cannot_work_are_said(settings):
     for kind in (ijepa.Client, ijepa.AsyncClient):
         with pytest.raises(ConfigError, match=next(iter(settings))):

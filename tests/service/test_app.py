@@ -127,7 +127,7 @@ def test_settings_come_from_arguments_then_environment_then_defaults(monkeypatch
     assert settings.bundle == ("a", "b")
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "many"), ("MAX_PIXELS", "0"), ("PRECISION", "int2")])
+@pytest.mark.parametrize(("name", "value"), [("PORT", "many"), ("MAX_PIXELS", "0"), ("QUEUE_SECONDS", "-1")])
 def test_a_wrong_setting_names_its_variable(monkeypatch, name, value):
     monkeypatch.setenv(f"IJEPA_{name}", value)
     with pytest.raises(ConfigError, match=f"IJEPA_{name}"):
@@ -252,3 +252,44 @@ def test_a_model_that_fails_its_check_says_why_and_a_draining_server_too(golden)
     model.check()
     assert model.state is State.DRAINING, "a check that ends while the server stops does not open it again"
     registry.close()
+
+
+def test_a_check_that_fails_unexpectedly_is_logged_and_told(golden, monkeypatch, caplog):
+    import service.registry as module
+    from service.app import create_app
+
+    def broken(*_):
+        raise KeyError("float32")
+
+    monkeypatch.setattr(module, "check_canonical", broken)
+    registry = create_app(read_settings(bundle=(str(golden),), threads=1)).state.service.registry
+    registry.check()
+    assert registry.known("golden").state is module.State.FAILED
+    assert "golden is not ready" in caplog.text
+    assert "KeyError" in caplog.text
+    registry.close()
+
+
+def test_an_unready_server_says_when_to_try_again(golden, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    from service.app import create_app
+    from service.registry import LoadedModel
+
+    monkeypatch.setattr(LoadedModel, "check", lambda self: None)
+    with TestClient(create_app(read_settings(bundle=(str(golden),), threads=1))) as client:
+        answer = client.get("/health/ready")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_head_request_is_logged_as_one(client, caplog):
+    caplog.set_level("INFO", logger="service")
+    client.head("/v1/models")
+    assert " HEAD /v1/models 200 - " in caplog.text
+
+
+def test_a_precision_that_no_bundle_has_is_named(golden):
+    from service.app import create_app
+
+    with pytest.raises(ConfigError, match="bundle golden has no precision 'int2'; it has float32"):
+        create_app(read_settings(bundle=(str(golden),), precision="int2"))

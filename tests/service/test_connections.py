@@ -30,6 +30,9 @@ def address(golden, tmp_path):
     assert "Traceback" not in log.read_text()
 
 
+LEFT = r'ijepa_requests_total\{route="/v1/images/embeddings",status="499"\}'
+
+
 def wait_until_healthy(address):
     for _ in range(1000):
         try:
@@ -58,7 +61,7 @@ def test_what_a_client_that_left_had_asked_for_is_not_computed(address, png):
     for client in clients:
         client.close()
     deadline = time.monotonic() + 30
-    while count(address, "ijepa_queue_items") > 0 or count(address, r'ijepa_requests_total\{[^}]*status="499"\}') < 1:
+    while count(address, "ijepa_queue_items") > 0 or count(address, LEFT) < 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -121,3 +124,40 @@ def test_a_kept_connection_has_nagles_algorithm_off(golden):
         return options[0]
 
     assert asyncio.run(accepted_option())
+
+
+def test_told_to_stop_at_once_it_stops(golden, tmp_path):
+    """In the moment after it says that it listens, before the event loop runs."""
+    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"}
+        ) as process:
+            while "listening on" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(number)
+            assert process.wait(20) == 0
+
+
+def test_what_was_accepted_before_the_server_was_told_to_stop_is_finished(golden, png, tmp_path):
+    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    log = tmp_path / "log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, stderr=file, env={**os.environ, "IJEPA_THREADS": "1"}) as process,
+    ):
+        while "http://" not in log.read_text():
+            time.sleep(0.02)
+        address = log.read_text().split("http://")[1].split()[0]
+        wait_until_healthy(address)
+        connection = http.client.HTTPConnection(address, timeout=20)
+        connection.putrequest("POST", "/v1/images/embeddings")
+        connection.putheader("content-length", str(len(png)))
+        connection.endheaders(png[:50])
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        connection.send(png[50:])
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert process.wait(20) == 0

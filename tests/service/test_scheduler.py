@@ -123,6 +123,7 @@ def test_too_much_waiting_work_is_refused_with_seconds_to_wait():
     held(worker, one)
     with pytest.raises(Overloaded) as caught:  # noqa: PT012 -- which of them is refused depends on the speed learned
         for _ in range(20):
+            one.scheduler.check_overload()
             one.submit("more")
     worker.gate.set()
 
@@ -188,7 +189,7 @@ def test_the_seconds_of_all_kinds_of_work_count_together():
     held(worker, one)
     futures = [one.scheduler.submit(slow, 0), one.scheduler.submit(slow, 1)]
     with pytest.raises(Overloaded, match="about 1 s of work"):
-        one.submit("more")
+        one.scheduler.check_overload()
     assert one.waiting()[0] == 2
     worker.gate.set()
     for future in futures:

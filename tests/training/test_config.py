@@ -43,6 +43,9 @@ def test_settings_are_overridden_by_name():
         ("masking.target_aspect=[-1,1]", "greater than 0"),
         ("network.predictor_width=0", "greater than or equal to 1"),
         ("seed=99999999999999999999", "seed"),
+        ("run.threads=-3", "run.threads=-3: input should be greater than or equal to 0"),
+        ("optim.betas=[1.5,2]", "optim.betas[0]=1.5: input should be less than 1"),
+        ("data.uri=", "data.uri=''"),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_says_what_is_right(assignment, message):
@@ -121,7 +124,7 @@ def test_tensorboard_can_be_left_out_by_the_old_setting():
     assert [each.name for each in ExecutionConfig(tensorboard=False).active_loggers()] == ["csv"]
 
 
-def test_how_images_are_named_and_listed_is_not_part_of_the_result():
+def test_where_images_are_and_how_they_are_named_and_listed_is_not_part_of_the_result():
     config = RECIPES["debug"]()
-    other = override(config, ["data.name=shapes", "data.by_suffix=true", "run.keep=1"])
+    other = override(config, ["data.name=shapes", "data.by_suffix=true", "run.keep=1", "data.uri=elsewhere"])
     assert differences(config.result_half(), other.result_half()) == []

@@ -46,7 +46,7 @@ def test_a_run_that_ended_badly_is_named_with_its_values_and_what_to_try(change,
 
     from training.monitors import collapse_warning
 
-    warning = collapse_warning({**HEALTHY, **change})
+    warning = collapse_warning({**HEALTHY, **change}, 1024)
     assert re.search(message, warning)
     assert "try" in warning
 
@@ -54,5 +54,25 @@ def test_a_run_that_ended_badly_is_named_with_its_values_and_what_to_try(change,
 def test_a_healthy_run_is_not_warned_of():
     from training.monitors import collapse_warning
 
-    assert collapse_warning(HEALTHY) is None
-    assert collapse_warning({name: HEALTHY[name] for name in ("loss", "feature_std", "rankme")}) is None
+    assert collapse_warning(HEALTHY, 1024) is None
+    assert collapse_warning({name: HEALTHY[name] for name in ("loss", "feature_std", "rankme")}, 1024) is None
+
+
+def test_rank_and_spread_of_few_images_are_not_judged():
+    from training.monitors import collapse_warning
+
+    low = {**HEALTHY, "rankme": 1.0, "feature_std": 0.0}
+    assert collapse_warning(low, 9) is None
+    assert "the features collapsed" in collapse_warning(low, 10)
+    assert "predicts worse than the mean" in collapse_warning({**low, "explained_variance": -1.0}, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_spread_of_one_image_is_0_and_of_more_the_unbiased_one():
+    import torch
+
+    from training.monitors import feature_std
+
+    assert feature_std(torch.ones(1, 16)) == 0
+    features = torch.randn(2, 16)
+    assert feature_std(features) == float(features.std(dim=0).mean())

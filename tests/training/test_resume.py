@@ -102,8 +102,11 @@ def test_another_result_half_is_an_error_that_names_the_field(begun):
     from training.trainer import Trainer
 
     config, run = begun
+    other = override(config, ["optim.lr=0.5"])
     with pytest.raises(ConfigError, match=r"optim\.lr was 0\.001, is 0\.5; continue it with its own .*--resume"):
-        Trainer(override(config, ["optim.lr=0.5"]), run, find_resume("auto", run))
+        Trainer(other, run, find_resume(str(run / "step-00000008"), run))
+    with pytest.raises(ConfigError, match=r"is finished .* optim\.lr was 0\.001, is 0\.5; start a new run from its w"):
+        Trainer(other, run, find_resume("auto", run))
 
 
 def test_the_other_half_may_change(begun):
@@ -189,7 +192,7 @@ def test_other_images_are_an_error_that_says_so(tmp_path, one_thread):
     Trainer(config, tmp_path / "run").run()
     Image.new("L", (32, 32), 99).save(tmp_path / "in" / "new.png")
 
-    with pytest.raises(ConfigError, match=r"images\.count was 40, is 41"):
+    with pytest.raises(ConfigError, match=r"images\.count was 40, is 41.*other file names or another number"):
         Trainer(config, tmp_path / "run", find_resume("auto", tmp_path / "run"))
 
 
@@ -239,3 +242,54 @@ def test_a_run_remembers_whose_weights_it_started_from(begun, tmp_path):
     assert (fourth.total_steps, fourth.total_images) == (None, None)
     with pytest.raises(ConfigError, match="init was"):
         Trainer(config, tmp_path / "second", find_resume("auto", tmp_path / "second"))
+
+
+def test_folders_of_other_names_are_neither_counted_nor_deleted(tmp_path, one_thread):
+    from training.config import override
+    from training.recipes import RECIPES
+    from training.trainer import Trainer
+
+    (tmp_path / "step-0000-mine").mkdir()
+    settings = ["optim.epochs=0.25", "optim.warmup=0", "run.checkpoint_every=1", "run.keep=2", "run.tensorboard=false"]
+    Trainer(override(RECIPES["debug"](), settings), tmp_path).run()
+    expected = ["step-0000-mine", "step-00000003", "step-00000004"]
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == expected
+
+
+def test_wrapped_parts_train_save_and_resume_under_their_own_names(tmp_path, one_thread):
+    """As DDP wraps them: below an attribute `module`."""
+    import torch
+    from torch import nn
+
+    from models.checkpoint.store import load_model, read_checkpoint
+    from training.config import override
+    from training.persistence import restore_step
+    from training.recipes import RECIPES
+    from training.trainer import Trainer
+
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, *args):
+            return self.module(*args)
+
+    def wrap(trainer):
+        for part in ("context_encoder", "predictor"):
+            setattr(trainer.model, part, Wrapper(getattr(trainer.model, part)))
+        return trainer
+
+    settings = ["optim.epochs=0.25", "optim.warmup=0", "run.checkpoint_every=2", "run.tensorboard=false"]
+    config = override(RECIPES["debug"](), settings)
+    plain = read_checkpoint(Trainer(config, tmp_path / "plain").run())
+    run = tmp_path / "wrapped"
+    wrapped = wrap(Trainer(config, run))
+    wrapped.run()
+    resumed = wrap(Trainer(config, run, run / "step-00000002"))
+    assert restore_step(read_checkpoint(run), wrapped.model, wrapped.optimizer).step == 4
+    again = read_checkpoint(resumed.run())
+
+    load_model(again)
+    assert again.tensors.keys() == plain.tensors.keys()
+    assert all(torch.equal(tensor, plain.tensors[name]) for name, tensor in again.tensors.items())

@@ -21,9 +21,8 @@ from models.inference.calibration import calibrate
 from models.io import atomic_directory
 from models.runtimes.select import open_runtime
 from models.terminal import progress_bars
+from training.commands.reports import report_skipped, report_unreadable
 
-MAX_NAMED = 20
-"""How many unreadable images are named; more are counted."""
 CARD_LINE = "Energies are calibrated on"
 
 
@@ -48,40 +47,37 @@ def run(args: argparse.Namespace) -> None:
     bundle_id = check_id(args.id or bundle.manifest.id)
     check_replaceable(args.out)
     source = open_source(args.data, ListOptions(args.by_suffix), progress_bars)
+    report_skipped(source)
     networks = open_runtime("cpu", bundle, precision="float32")
     calibration, unreadable = calibrate(networks, bundle.manifest, source, args.masks, args.seed, progress_bars)
     report_unreadable(unreadable, len(source))
-    write_calibrated(bundle, calibration, bundle_id, args.out)
+    images = described(source.description, calibration.images, len(unreadable))
+    write_calibrated(bundle, calibration, images, bundle_id, args.out)
     mean = np.array(calibration.mean)
     print(
-        f"energies of {calibration.images:,} images: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} "
-        "over the grid",
+        f"energies of {images}: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} over the grid",
         file=sys.stderr,
     )
     print(args.out)
 
 
-def report_unreadable(unreadable: tuple[str, ...], images: int) -> None:
-    """Name what was left out."""
-    if not unreadable:
-        return
-    print(f"{len(unreadable):,} of {images:,} images were left out:", file=sys.stderr)
-    for sentence in unreadable[:MAX_NAMED]:
-        print(f"  {sentence}", file=sys.stderr)
-    if len(unreadable) > MAX_NAMED:
-        print(f"  and {len(unreadable) - MAX_NAMED:,} more", file=sys.stderr)
+def described(source: str, images: int, unreadable: int) -> str:
+    """The images of a calibration, counted once: `24 of 26 images of a folder named 'a', 2 could not be read`."""
+    return f"{images:,} of {source}, {unreadable:,} could not be read" if unreadable else source
 
 
-def write_calibrated(bundle: Bundle, calibration: Calibration, bundle_id: str, out: Path) -> None:
-    """A copy of the bundle that has the calibration, in its manifest and in a line of its card."""
+def write_calibrated(bundle: Bundle, calibration: Calibration, images: str, bundle_id: str, out: Path) -> None:
+    """A copy of the bundle that has the calibration, in its manifest and in a line of its card, on these `images`.
+
+    A heading of the card that is the old id becomes the new one.
+    """
     with atomic_directory(out) as folder:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path(name), folder / name)
         card = folder / CARD
         lines = [line for line in card.read_text().splitlines() if not line.startswith(CARD_LINE)]
-        line = (
-            f"{CARD_LINE} {calibration.measured_on}, {calibration.images:,} images with {calibration.masks} draws of blocks "
-            "each."
-        )
+        if lines and lines[0] == f"# {bundle.manifest.id}":
+            lines[0] = f"# {bundle_id}"
+        line = f"{CARD_LINE} {images}, with {calibration.masks} draws of blocks each."
         card.write_text("\n".join([*lines, "", line]).rstrip() + "\n")
         write_manifest(folder, bundle.manifest.model_copy(update={"id": bundle_id, "calibration": calibration}))

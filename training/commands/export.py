@@ -15,7 +15,7 @@ from models.bundle.manifest import Manifest, StoredWeights
 from models.bundle.reader import check_id
 from models.bundle.results import read_results
 from models.checkpoint.store import Checkpoint, read_checkpoint
-from models.errors import ConfigError, UsageError
+from models.errors import ConfigError, DataError, IJEPAError, UsageError
 from models.export.formats import FORMATS, export_format
 from models.export.pipeline import export_bundle
 from models.export.quantize import N_ACCURACY_IMAGES, N_RANGE_IMAGES, QUANTIZERS, CalibrationImages
@@ -26,8 +26,9 @@ from models.images.sources.base import ListOptions
 from models.images.sources.table import open_source
 from models.progress import Progress
 from models.terminal import progress_bars
+from training.commands.reports import report_skipped, report_unreadable
 
-BUNDLE_OPTIONS = ("id", "store", "precision", "calibration", "whiten", "card", "probes")
+BUNDLE_OPTIONS = ("id", "store", "precision", "calibration", "whiten", "by_suffix", "card", "probes")
 """Options that other formats do not take."""
 
 
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="add a whitened form of every pooling, fitted on these images, for search by cosine similarity",
     )
+    parser.add_argument("--by-suffix", action="store_true", help="tell images by their suffix alone (faster to list)")
     parser.add_argument(
         "--card",
         metavar="FILE",
@@ -87,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Export, and report the accuracy."""
     if args.to != "bundle" and (given := _given_bundle_options(args)):
-        raise UsageError(f"--{given[0]} applies to bundles; --to {args.to} writes the target encoder in float32")
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} applies to bundles; --to {args.to} writes the target encoder in float32"
+        )
     checkpoint = read_checkpoint(args.checkpoint)
     if args.size:
         checkpoint = resize_checkpoint(checkpoint, read_size(args.size))
@@ -113,7 +117,11 @@ def make_bundle(checkpoint: Checkpoint, args: argparse.Namespace) -> Manifest:
     if bool(precisions) != bool(args.calibration):
         raise UsageError("--precision and --calibration go together: a precision is calibrated and measured on images")
     bundle_id = args.id or re.sub(r"[^a-z0-9._-]+", "-", args.out.resolve().name.lower()).strip("-._")
-    pixels, measured_images = checkpoint.config.pixels, N_RANGE_IMAGES + N_ACCURACY_IMAGES
+    measured_images = N_RANGE_IMAGES + N_ACCURACY_IMAGES
+
+    def images_of(uri: str, limit: int) -> CalibrationImages:
+        return read_images(uri, ListOptions(args.by_suffix), checkpoint.config.pixels, limit, progress_bars)
+
     return export_bundle(
         checkpoint,
         args.out,
@@ -124,8 +132,8 @@ def make_bundle(checkpoint: Checkpoint, args: argparse.Namespace) -> Manifest:
         card=read_card(args.card) if args.card else None,
         measured=read_results(args.probes) if args.probes else None,
         precisions=precisions,
-        images=read_images(args.calibration, pixels, measured_images, progress_bars) if precisions else None,
-        whiten=read_images(args.whiten, pixels, MAX_WHITENING_IMAGES, progress_bars) if args.whiten else None,
+        images=images_of(args.calibration, measured_images) if precisions else None,
+        whiten=images_of(args.whiten, MAX_WHITENING_IMAGES) if args.whiten else None,
         progress=progress_bars,
     )
 
@@ -170,13 +178,30 @@ def read_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def read_images(uri: str, preprocessing: Preprocessing, limit: int, progress: Progress) -> CalibrationImages:
-    """At most `limit` images of a source, in a fixed random order."""
-    source = open_source(uri, ListOptions(), progress)
-    order = sample_indices(len(source), limit)
-    pixels = []
-    with progress(len(order), f"reading {source.description}", "images") as stage:
-        for i in order:
-            pixels.append(to_pixels(source.open(int(i)), preprocessing))
-            stage.update()
-    return CalibrationImages(np.stack(pixels), source.description)
+def read_images(
+    uri: str, options: ListOptions, preprocessing: Preprocessing, limit: int, progress: Progress
+) -> CalibrationImages:
+    """At most `limit` images of a source, in a fixed random order. Those that cannot be read are left out and named.
+
+    Raises:
+        DataError: no image can be read.
+    """
+    source = open_source(uri, options, progress)
+    report_skipped(source)
+    pixels: list[np.ndarray] = []
+    unreadable = []
+    with progress(min(limit, len(source)), f"reading {source.description}", "images") as stage:
+        for i in sample_indices(len(source), len(source)):
+            if len(pixels) == limit:
+                break
+            try:
+                pixels.append(to_pixels(source.open(int(i)), preprocessing))
+            except IJEPAError as error:
+                unreadable.append(str(error))
+            else:
+                stage.update()
+    report_unreadable(unreadable, len(source))
+    if not pixels:
+        raise DataError(f"none of {source.description} can be read ({unreadable[0]})")
+    broken = f", {len(unreadable):,} of which cannot be read" if unreadable else ""
+    return CalibrationImages(np.stack(pixels), f"{source.description}{broken}")

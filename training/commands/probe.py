@@ -16,6 +16,7 @@ from models.images.sources.base import ListOptions, Source
 from models.io import atomic_write
 from models.progress import Progress
 from models.terminal import progress_bars
+from training.commands.reports import report_skipped
 from training.evaluation.base import Classifier, FeatureProbe, NetworkProbe
 from training.evaluation.cache import Cache, user_cache
 from training.evaluation.measure import measure
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> None:
     rows: tuple[ScoreRow, ...] = ()
     if classifiers:
         parts = open_parts(args.data, options, progress_bars)
+        for part in parts:
+            report_skipped(part)
         test, data = parts.test, f"{parts.test.description}; classifiers fitted on {parts.train.description}"
         rows = tuple(
             measure(
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
         )
     else:
         test = open_test(args.data, options, progress_bars)
+        report_skipped(test)
         data = test.description
     questions = {name: probe for name, probe in methods.items() if isinstance(probe, NetworkProbe)}
     swap = tuple(

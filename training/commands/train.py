@@ -22,7 +22,7 @@ from training.monitors import collapse_warning
 from training.persistence import find_resume, read_run
 from training.recipes import RECIPES, configure
 from training.signals import Preempted
-from training.trainer import Trainer
+from training.trainer import N_MONITOR_IMAGES, Trainer
 
 PREEMPTED = 75
 
@@ -103,7 +103,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
     saved = None if args.resume in ("auto", "never") else read_run(Path(args.resume))
     if recipe:
         out = args.out or (saved.folder if saved else Path("runs") / recipe)
-        return Plan(configure(recipe, assignments), recipe, out, find_resume(args.resume, out), init)
+        return Plan(
+            configure(recipe, assignments, init=init is not None), recipe, out, find_resume(args.resume, out), init
+        )
     if not saved:
         raise UsageError(f"give a recipe ({', '.join(RECIPES)}), or the run to continue with --resume DIR")
     config = override(saved.config, assignments)
@@ -120,7 +122,7 @@ def report(trainer: Trainer) -> None:
     say(f"finished step {trainer.step} of {trainer.steps} in {out}: {reached}")
     if broken := trainer.batches.reader.broken:
         say(f"{len(broken)} of {trainer.images.count:,} images could not be read; others were used in their place")
-    if row and (warning := collapse_warning(row)):
+    if row and (warning := collapse_warning(row, min(N_MONITOR_IMAGES, trainer.images.count))):
         say(f"warning: {warning}")
     path = shlex.quote(str(out))
     bundle = shlex.quote(str(Path("bundles") / out.resolve().name))

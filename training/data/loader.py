@@ -68,8 +68,8 @@ class Batch(NamedTuple):
 class Batches:
     """The batches of a run, from any step on."""
 
-    def __init__(self, source: Source, config: DataConfig, recipe: Preprocessing, batch_size: int, seed: int) -> None:
-        self.reader, self.sampler = Reader(source), Sampler(len(source), batch_size, seed)
+    def __init__(self, reader: Reader, config: DataConfig, recipe: Preprocessing, batch_size: int, seed: int) -> None:
+        self.reader, self.sampler = reader, Sampler(len(reader.source), batch_size, seed)
         self.config, self.recipe, self.seed = config, recipe, seed
 
     def load(self, epoch: int, samples: Int64[np.ndarray, " B"]) -> Batch:

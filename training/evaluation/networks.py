@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from models.bundle.manifest import MANIFEST, Distance
+from models.bundle.manifest import MANIFEST
 from models.bundle.reader import Bundle, find_bundle, read_bundle
-from models.checkpoint.store import LATEST, WEIGHTS, Checkpoint, load_model, read_checkpoint
+from models.checkpoint.store import LATEST, WEIGHTS, load_model, read_checkpoint
 from models.config import ModelConfig
 from models.export.graphs import ContextGraph, EncoderGraph, PredictorGraph
+from models.export.provenance import distance_of
 from models.inference.prediction import TargetSpace
 from models.io import sha256_of
 from models.network.ijepa import IJEPA
@@ -84,7 +85,7 @@ def open_network(model: str) -> Network:
     if is_checkpoint(model):
         checkpoint = read_checkpoint(Path(model))
         sha256 = sha256_of(checkpoint.folder / WEIGHTS)
-        return of_model(load_model(checkpoint), TargetSpace(distance_of(checkpoint)), sha256)
+        return of_model(load_model(checkpoint), TargetSpace(distance_of(checkpoint.training)), sha256)
     return of_bundle(read_bundle(find_bundle(model)))
 
 
@@ -137,9 +138,3 @@ def untrained(network: Network, seed: int = 0) -> Network:
     torch.manual_seed(seed)
     absent = () if network.predicts else ("context_encoder", "predictor")
     return of_model(IJEPA(network.config, absent), network.space, f"untrained {seed}")
-
-
-def distance_of(checkpoint: Checkpoint) -> Distance:
-    """The distance that a checkpoint was trained with."""
-    objective = checkpoint.training.settings.get("objective", {})
-    return Distance(name=objective.get("distance", "smooth_l1"), beta=objective.get("beta", 1.0))

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from models.errors import DataError
 from models.images.preprocess import Preprocessing, to_pixels
 from models.images.sources.base import ListOptions, Source
-from models.images.sources.table import open_source
+from models.images.sources.table import check_exists, open_source
 from models.progress import Progress, no_progress
 
 TRAIN, TESTS = "train", ("test", "val")
@@ -46,9 +46,11 @@ def open_parts(data: str, options: ListOptions, progress: Progress = no_progress
     """Both parts.
 
     Raises:
-        DataError: not two parts, the same images twice, no classes, or different classes.
+        DataError: no such folder, not two parts, the same images twice, no classes, or different classes.
     """
     uris = uris_of(data)
+    if len(uris) == 1:
+        check_exists(uris[0])
     if len(uris) != 2:
         raise DataError(
             f"--data {data!r} names {len(uris)} {'part' if len(uris) == 1 else 'parts'}; a probe needs two: TRAIN,TEST, or a "

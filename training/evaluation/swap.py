@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from models.bundle.manifest import Masking
+from models.bundle.manifest import TargetBlocks
 from models.bundle.results import SwapRow
 from models.errors import ConfigError, DataError
 from models.images.grid import block_shapes, rectangles
@@ -109,8 +109,8 @@ def _read(
 
 def _blocks(grid: tuple[int, int], u: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n gh gw"]:
     """One block an image, of any of the shapes of the paper (appendix A.1)."""
-    masking = Masking()
-    groups = block_shapes(grid, masking.target_scale, masking.target_aspect)
+    blocks = TargetBlocks()
+    groups = block_shapes(grid, blocks.target_scale, blocks.target_aspect)
     shapes = np.array([shape for group in groups.values() for shape in group])
     chosen = shapes[(u[:, 0] * len(shapes)).astype(int)]
     return rectangles(grid, chosen[:, 0], chosen[:, 1], u[:, 1], u[:, 2])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from models.checkpoint.store import RUN_LOG
 from models.io import atomic_write
 from training.families import MemberSettings
+
+log = logging.getLogger(__name__)
 
 RENAMED = {"skill": "explained_variance"}
 """Columns that had another name in earlier versions."""
@@ -51,9 +54,30 @@ class CsvLogger:
 
 
 def read_rows(path: Path, last_step: int) -> list[dict[str, str]]:
-    """The rows of a log up to a step, under today's column names; none where there is no file."""
+    """The rows of a log up to a step, under today's column names; none where there is no file.
+
+    Rows that are damaged (not UTF-8, incomplete, not numeric) are left out with one warning.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = [{RENAMED.get(name, name): value for name, value in row.items()} for row in csv.DictReader(file)]
-    return [row for row in rows if row["step"] and int(row["step"]) <= last_step]
+    text = path.read_bytes().decode(errors="replace")
+    header, *lines = text.splitlines() or [""]
+    names = [RENAMED.get(name, name) for name in header.split(",")]
+    rows = [_row(names, line) for line in lines if line]
+    if rows and not text.endswith("\n"):
+        rows[-1] = None
+    if damaged := rows.count(None):
+        log.warning("%s: %d damaged rows are left out", path, damaged)
+    return [row for row in rows if row is not None and int(row["step"]) <= last_step]
+
+
+def _row(names: Sequence[str], line: str) -> dict[str, str] | None:
+    """A line by the names of its columns; a value may be empty, in a log that got a column later. None where damaged."""
+    values = line.split(",")
+    row = dict(zip(names, values, strict=False))
+    try:
+        for value in filter(None, values):
+            float(value)
+        return row if len(values) == len(names) and int(row["step"]) >= 0 else None
+    except (KeyError, ValueError):
+        return None

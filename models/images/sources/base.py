@@ -44,6 +44,18 @@ class Source(Protocol):
         """
         ...
 
+    def has(self, item_id: str) -> bool:
+        """Whether an image of an earlier listing is still there, listed now or not."""
+        ...
+
+    def read_id(self, item_id: str) -> bytes:
+        """The encoded bytes of an image of an earlier listing, listed now or not.
+
+        Raises:
+            DataError: it is not there any more, or cannot be read.
+        """
+        ...
+
     def open(self, index: int) -> Image.Image:
         """One image, upright, grey or RGB.
 

@@ -19,15 +19,16 @@ from models.images.sources.base import BY_BYTES, Item, ListOptions
 from models.io import sha256_of
 from models.progress import Progress, no_progress
 
-DANGLING_LINKS, LINK_LOOPS = "dangling links", "link loops"
+DANGLING_LINKS, LINK_LOOPS, KNOWN_FOLDERS = "dangling links", "link loops", "links to folders listed already"
 UNREADABLE_FILES, UNREADABLE_FOLDERS, SPECIAL_FILES = "unreadable files", "unreadable folders", "special files"
 
 
 class Folder:
     """Files that begin like an image or are named like one, sorted by path.
 
-    Links to files and folders are followed, but not a link to a folder above itself. Everything else is counted in `skipped`:
-    files of other kinds by suffix, dangling links, link loops, unreadable files and folders, special files.
+    Links to files are followed, and links to folders where the folder is not listed already. Everything else is counted in
+    `skipped`: files of other kinds by suffix, dangling links, link loops, links to folders listed already, unreadable files and
+    folders, special files.
     """
 
     def __init__(
@@ -71,10 +72,17 @@ class Folder:
 
     def read(self, index: int) -> bytes:
         """See `Source.read`."""
-        try:
-            return self.paths[index].read_bytes()
-        except OSError as error:
-            raise DataError(f"{self.paths[index]} cannot be read: {error.strerror or error}") from error
+        return _read(self.paths[index])
+
+    def has(self, item_id: str) -> bool:
+        """See `Source.has`."""
+        return os.path.isfile(self.root / item_id)  # noqa: PTH113 -- never raises
+
+    def read_id(self, item_id: str) -> bytes:
+        """See `Source.read_id`."""
+        if not self.has(item_id):
+            raise DataError("the image is not in its source any more, or may not be read")
+        return _read(self.root / item_id)
 
     def open(self, index: int) -> Image.Image:
         """See `Source.open`."""
@@ -91,9 +99,37 @@ class Folder:
         return whole.hexdigest()
 
 
+Place = tuple[str, frozenset[tuple[int, int]]]
+"""A path, and the identities (device, inode) of the folders above it."""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def _files(root: Path, skipped: Counter[str]) -> Iterator[Path]:
-    """The regular files below a folder, or the one file, links followed. A stack, since `os.walk` recurses before Python 3.12."""
-    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
+    """The regular files below a folder, or the one file. Links to folders are followed last, in the order of their paths."""
+    known: set[tuple[int, int]] = set()
+    starts: list[Place] = [(str(root), frozenset())]
+    while starts:
+        links: list[Place] = []
+        for start in sorted(starts):
+            yield from _files_below(start, known, links, skipped)
+        starts = links
+
+
+def _files_below(
+    start: Place, known: set[tuple[int, int]], links: list[Place], skipped: Counter[str]
+) -> Iterator[Path]:
+    """The regular files below one folder. Links to folders are added to `links`, folders that are listed to `known`.
+
+    Where `start` is such a link itself, folders that are known are skipped; without links there is one path to each folder.
+    A stack, since `os.walk` recurses before Python 3.12.
+    """
+    todo, linked = [start], bool(start[1])
     while todo:
         name, above = todo.pop()
         try:
@@ -102,13 +138,19 @@ def _files(root: Path, skipped: Counter[str]) -> Iterator[Path]:
             if reason := _why_skipped(name, error):
                 skipped[reason] += 1
             continue
+        identity = status.st_dev, status.st_ino
         if stat.S_ISREG(status.st_mode):
             yield Path(name)
         elif not stat.S_ISDIR(status.st_mode):
             skipped[SPECIAL_FILES] += 1
-        elif (identity := (status.st_dev, status.st_ino)) in above:
+        elif identity in above:
             skipped[LINK_LOOPS] += 1
+        elif name != start[0] and os.path.islink(name):  # noqa: PTH114
+            links.append((name, above))
+        elif linked and identity in known:
+            skipped[KNOWN_FOLDERS] += 1
         else:
+            known.add(identity)
             try:
                 below = os.listdir(name)  # noqa: PTH208
             except OSError:

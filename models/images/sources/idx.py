@@ -14,6 +14,8 @@ from models.errors import DataError
 from models.images.sources.base import BY_BYTES, Item, ListOptions, as_png
 from models.progress import Progress, no_progress
 
+ID_DIGITS = 8
+
 
 class Arrays:
     """Grey images in memory. Ids are their numbers; `uri` names the source."""
@@ -35,11 +37,22 @@ class Arrays:
 
     def item(self, index: int) -> Item:
         """See `Source.item`."""
-        return numbered_item(self.uri, index, len(self))
+        return numbered_item(self.uri, index)
 
     def read(self, index: int) -> bytes:
         """See `Source.read`."""
         return as_png(self.open(index))
+
+    def has(self, item_id: str) -> bool:
+        """See `Source.has`."""
+        return number_of(item_id, len(self)) is not None
+
+    def read_id(self, item_id: str) -> bytes:
+        """See `Source.read_id`."""
+        number = number_of(item_id, len(self))
+        if number is None:
+            raise DataError(f"{self.uri} does not have an image {item_id!r}")
+        return self.read(number)
 
     def open(self, index: int) -> Image.Image:
         """See `Source.open`."""
@@ -51,10 +64,15 @@ class Arrays:
         return self.fingerprint + hashlib.sha256(labels).hexdigest()
 
 
-def numbered_item(uri: str, index: int, count: int) -> Item:
-    """The item of an image that has a number and no name; ids sort like numbers."""
-    number = f"{index:0{len(str(count - 1))}d}"
+def numbered_item(uri: str, index: int) -> Item:
+    """The item of an image that has a number and no name. Ids sort like numbers, and are the same when images are added."""
+    number = f"{index:0{ID_DIGITS}d}"
     return Item(number, f"{uri}#{number}")
+
+
+def number_of(item_id: str, count: int) -> int | None:
+    """The index of the image with an id, of any width, among `count` images; None where there is no such image."""
+    return int(item_id) if item_id.isdecimal() and int(item_id) < count else None
 
 
 def open_idx(argument: str, _: ListOptions = BY_BYTES, __: Progress = no_progress) -> Arrays:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from models.errors import DataError
 from models.images.sources.base import BY_BYTES, Item, ListOptions, as_png
-from models.images.sources.idx import numbered_item
+from models.images.sources.idx import number_of, numbered_item
 from models.progress import Progress, no_progress
 from models.rng import Stream, uniforms
 
@@ -31,7 +31,18 @@ class Synthetic:
 
     def item(self, index: int) -> Item:
         """See `Source.item`."""
-        return numbered_item(f"synthetic:{self.count}", index, self.count)
+        return numbered_item(f"synthetic:{self.count}", index)
+
+    def has(self, item_id: str) -> bool:
+        """See `Source.has`."""
+        return number_of(item_id, self.count) is not None
+
+    def read_id(self, item_id: str) -> bytes:
+        """See `Source.read_id`."""
+        number = number_of(item_id, self.count)
+        if number is None:
+            raise DataError(f"synthetic:{self.count} does not have an image {item_id!r}")
+        return self.read(number)
 
     def read(self, index: int) -> bytes:
         """See `Source.read`."""

@@ -13,7 +13,7 @@ from models.images.sources.synthetic import Synthetic
 from models.progress import Progress, no_progress
 
 
-class Member(NamedTuple):
+class SourceMember(NamedTuple):
     """A kind of source: what opens it, what stands behind the colon of its URI, and whether that is a path."""
 
     open: Callable[[str, ListOptions, Progress], Source]
@@ -21,11 +21,11 @@ class Member(NamedTuple):
     is_path: bool = False
 
 
-SOURCES: dict[str, Member] = {
-    "folder": Member(Folder, "DIR", is_path=True),
-    "idx": Member(open_idx, "FILE", is_path=True),
-    "fashion-mnist": Member(open_fashion_mnist, "train|test"),
-    "synthetic": Member(Synthetic, "COUNT"),
+SOURCES: dict[str, SourceMember] = {
+    "folder": SourceMember(Folder, "DIR", is_path=True),
+    "idx": SourceMember(open_idx, "FILE", is_path=True),
+    "fashion-mnist": SourceMember(open_fashion_mnist, "train|test"),
+    "synthetic": SourceMember(Synthetic, "COUNT"),
 }
 """By the word before the colon of a URI."""
 
@@ -43,9 +43,21 @@ def open_source(
     scheme, argument = _split(uri)
     if scheme:
         return SOURCES[scheme].open(argument, options, progress)
-    if not Path(uri).exists():
-        raise DataError(f"there is no file or folder {uri!r}; a source is a folder, a file, or one of {source_uris()}")
+    check_exists(uri)
     return Folder(uri, options, progress)
+
+
+def check_exists(uri: str) -> None:
+    """Check that a URI names a known source or a file or folder that exists, without listing it.
+
+    Raises:
+        DataError: it does not.
+    """
+    scheme, argument = _split(uri)
+    if (not scheme or SOURCES[scheme].is_path) and not Path(argument).exists():
+        raise DataError(
+            f"there is no file or folder {argument!r}; a source is a folder, a file, or one of {source_uris()}"
+        )
 
 
 def absolute_uri(uri: str) -> str:

@@ -16,6 +16,7 @@ from service.api.responses import json_response, server_timing
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    Draining,
     ImageTooLarge,
     Internal,
     InvalidImage,
@@ -37,7 +38,7 @@ router = APIRouter(tags=["embeddings"])
 
 IMAGE_ERRORS = (
     InvalidRequest, UnsupportedOption, ModelNotFound, NotAcceptable, RequestTimeout, BodyTooLarge, TooManyImages,
-    ImageTooLarge, UnsupportedMediaType, InvalidImage, Overloaded, Internal, NotReady, DeadlineExceeded,
+    ImageTooLarge, UnsupportedMediaType, InvalidImage, Overloaded, Internal, NotReady, Draining, DeadlineExceeded,
 )  # fmt: skip
 
 
@@ -64,7 +65,9 @@ async def embed(request: Request, service: ServiceDep) -> Response:
     check_options(asked, model, media)
     if asked.output == "patches":
         check_image_count(len(parsed.images), service.settings.max_images_patches, "a request for patches")
-    embeddings = await cancel_on_disconnect(request, embed_all(model.operation(Embed), parsed.images, asked))
+    operation = model.operation(Embed)
+    operation.admit()
+    embeddings = await cancel_on_disconnect(request, embed_all(operation, parsed.images, asked))
     timings = [embedding.timings for embedding in embeddings]
     service.telemetry.answered(Embed.name, timings)
     headers = server_timing(timings)
@@ -91,10 +94,13 @@ def check_options(asked: EmbedRequest, model: LoadedModel, media: str) -> None:
     Raises:
         UnsupportedOption
     """
-    pooling = asked.pooling or model.manifest.default_pooling
-    width = model.manifest.poolings.get(pooling)
-    if asked.dimensions is not None and asked.output == "pooled" and width and asked.dimensions != width:
-        raise UnsupportedOption(f"dimensions is {asked.dimensions}; pooling {pooling} gives {width}", "dimensions")
+    manifest = model.manifest
+    pooling = asked.pooling or manifest.default_pooling
+    patches = asked.output == "patches"
+    width = manifest.model.encoder.width if patches else manifest.poolings.get(pooling)
+    if asked.dimensions is not None and width and asked.dimensions != width:
+        source = "output=patches" if patches else f"pooling {pooling}"
+        raise UnsupportedOption(f"dimensions is {asked.dimensions}; {source} gives {width}", "dimensions")
     if asked.dtype == "float16" and media == JSON and asked.encoding_format == "float":
         raise UnsupportedOption(
             "float16 cannot be written as JSON floats; use encoding_format base64, or accept application/x-npy", "dtype"

@@ -8,7 +8,6 @@ from service.api.dependencies import ServiceDep
 from service.api.openapi import document_route
 from service.api.responses import json_response
 from service.errors import ModelNotFound
-from service.operations.table import OPERATIONS
 from service.registry import LoadedModel
 from service.schemas import ModelDescription, ModelList
 from service.settings import Settings
@@ -58,7 +57,7 @@ def as_description(model: LoadedModel, settings: Settings) -> dict[str, Any]:
         "patch_size": encoder.patch_size,
         "architecture": encoder.model_dump(),
         "predictor": manifest.model.predictor.model_dump() if manifest.model.predictor and manifest.predicts else None,
-        "operations": [name for name in OPERATIONS if manifest.predicts or name == "embed"],
+        "operations": model.operations,
         "preprocessing": manifest.model.pixels.model_dump(),
         "masking": manifest.masking.model_dump(),
         "distance": manifest.distance.model_dump(),

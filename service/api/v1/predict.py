@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from models.images.grid import RegionSpec
+from models.inference.regions import cut_warning
 from service.api.dependencies import ServiceDep
 from service.api.disconnect import cancel_on_disconnect
 from service.api.negotiation import ENCODINGS
@@ -22,8 +23,6 @@ from service.schemas import PredictBody, PredictionResponse, PredictRequest, Reg
 
 router = APIRouter(tags=["prediction"])
 
-CUT = "lies partly outside the centre crop; only what the model sees of it was used"
-
 PREDICT_ERRORS = (*(error for error in IMAGE_ERRORS if error is not NotAcceptable), InvalidRegion)
 
 
@@ -31,7 +30,7 @@ PREDICT_ERRORS = (*(error for error in IMAGE_ERRORS if error is not NotAcceptabl
     "/v1/predict",
     response_model=PredictionResponse,
     summary="Predict hidden regions",
-    **document_route(PredictBody, *PREDICT_ERRORS),
+    **document_route(PredictBody, *PREDICT_ERRORS, query=PredictRequest),
 )
 async def predict(request: Request, service: ServiceDep) -> Response:
     """Each target is hidden, predicted on its own from the context, and compared with what is there."""
@@ -47,7 +46,9 @@ async def predict(request: Request, service: ServiceDep) -> Response:
     model = service.registry.select(asked.model)
     options = await asyncio.to_thread(as_options, asked)
     data, param = parsed.images[0]
-    predicted = await cancel_on_disconnect(request, model.operation(Predict)(data, options, param))
+    operation = model.operation(Predict)
+    operation.admit()
+    predicted = await cancel_on_disconnect(request, operation(data, options, param))
     service.telemetry.answered(Predict.name, [predicted.timings])
     content = await asyncio.to_thread(as_response, predicted, asked, model)
     return await asyncio.to_thread(json_response, content, 200, server_timing([predicted.timings]))
@@ -61,7 +62,7 @@ def parse_query_regions(options: dict[str, Any]) -> dict[str, Any]:
             try:
                 parsed[name] = orjson.loads(parsed[name])
             except orjson.JSONDecodeError as error:
-                raise InvalidRequest(f"{name} in the query is not JSON: {error}", name) from error
+                raise InvalidRequest(f"{name} is text that is not JSON: {error}", name) from error
     if isinstance(parsed.get("return"), str):
         parsed["return"] = [part.strip(' "') for part in parsed["return"].strip("[]").split(",")]
     return parsed
@@ -88,7 +89,7 @@ def as_options(asked: PredictRequest) -> PredictOptions:
 
 
 def _spec(region: RegionBody, param: str) -> RegionSpec:
-    return region.spec(None if region.mask is None else from_base64(region.mask, f"{param}.mask"))
+    return region.spec(None if region.mask is None else from_base64(region.mask, f"{param}.mask", "a PNG"))
 
 
 def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedModel) -> dict[str, Any]:
@@ -109,9 +110,9 @@ def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedM
             item[name] = encode(getattr(prediction, name).astype(asked.dtype))
         targets.append(item)
         if cut:
-            warnings.append({"code": "region_cut", "message": f"targets[{i}] {CUT}", "target": i})
+            warnings.append({"code": "region_cut", "message": cut_warning(f"targets[{i}]"), "target": i})
     if predicted.context_cut:
-        warnings.append({"code": "region_cut", "message": f"the context {CUT}", "target": None})
+        warnings.append({"code": "region_cut", "message": cut_warning("the context"), "target": None})
     return {
         "object": "prediction",
         "model": model.manifest.id,

@@ -72,6 +72,23 @@ def test_a_manifest_of_format_2_reads_with_its_old_field_names(golden, tmp_path)
     assert (manifest.source.steps, manifest.source.runs) == (0, None)
 
 
+def test_only_block_maskings_have_target_blocks():
+    paper = {"targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5)}
+    for name in ("multiblock", "reference"):
+        assert Masking(name=name).model_dump() == {"name": name, **paper}
+        assert Masking(name=name, targets=None).blocks == (4, (0.15, 0.2), (0.75, 1.5))
+    random = Masking.model_validate({"name": "random", "share": 0.75})
+    assert json.loads(random.model_dump_json()) == {"name": "random", "share": 0.75}
+    assert random.blocks is None
+
+
+def test_a_manifest_that_records_blocks_for_another_strategy_still_reads(golden, tmp_path):
+    document = json.loads((golden / "manifest.json").read_text())
+    document["masking"] = {"name": "random", "targets": 4, "target_scale": [0.15, 0.2], "target_aspect": [0.75, 1.5]}
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    assert read_manifest(tmp_path).masking.blocks is None
+
+
 def test_a_field_that_the_format_does_not_have_is_named(golden, tmp_path):
     from models.errors import BundleError
 
@@ -94,3 +111,13 @@ def test_distance_of_tokens_is_that_of_pytorch():
         (Distance(name="l2"), F.mse_loss(a, b, reduction="none").mean(1)),
     ):
         assert np.allclose(distance(difference), expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [{}, {"int8": 0.1}], ids=str)
+def test_a_manifest_without_the_tolerance_of_float32_is_malformed(golden, tmp_path, tolerance):
+    from models.errors import BundleError
+
+    document = json.loads((golden / "manifest.json").read_text()) | {"tolerance": tolerance}
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match=r"is malformed: .*tolerance has no value for float32"):
+        read_manifest(tmp_path)

@@ -1,6 +1,8 @@
 """What a bundle says of a checkpoint's training."""
 
-from models.checkpoint.record import Images, Origin, TrainingRecord
+import pytest
+
+from models.checkpoint.record import Images, Origin, TrainingRecord, images_of_all_runs
 from models.export.provenance import distance_of, masking_of, provenance_of, with_dataset_name
 
 
@@ -29,15 +31,31 @@ def test_the_number_of_runs_is_unknown_where_the_first_runs_record_does_not_stat
 def test_a_dataset_name_replaces_the_images_of_the_last_run_and_keeps_the_others():
     assert with_dataset_name(record(), None).trained_on == "9 images of photos"
     assert with_dataset_name(record(), "my garden").trained_on == "my garden"
-    several = record().model_copy(update={"trained_on": "9 images of photos, in several runs"})
-    assert with_dataset_name(several, "my garden").trained_on == "my garden, in several runs"
-    started = record().model_copy(
-        update={"trained_on": "9 images of photos, starting from a network trained on ImageNet-1k"}
-    )
-    assert with_dataset_name(started, "my garden").trained_on == (
-        "my garden, starting from a network trained on ImageNet-1k"
-    )
     assert with_dataset_name(TrainingRecord(), "my garden").trained_on == "my garden"
+
+
+@pytest.mark.parametrize(
+    ("own", "before", "named"),
+    [
+        ("a", "a", "my garden, in several runs"),
+        ("a", "a, in several runs", "my garden, in several runs"),
+        ("a", "124 images of a folder", "my garden, starting from a network trained on 124 images of a folder"),
+        (
+            "a",
+            "a, in several runs, starting from a network trained on pa",
+            "my garden, starting from a network trained on my garden, in several runs, starting from a network trained on pa",
+        ),
+        (
+            "124 images of a folder named 'a'",
+            "1,124 images of a folder named 'a'",
+            "my garden, starting from a network trained on 1,124 images of a folder named 'a'",
+        ),
+    ],
+)
+def test_a_dataset_name_replaces_whole_descriptions_of_earlier_runs(own, before, named):
+    origin, images = Origin(sha256="s", trained_on=before), Images(count=9, fingerprint="f", description=own)
+    training = TrainingRecord(trained_on=images_of_all_runs(own, origin), images=images, init=origin)
+    assert with_dataset_name(training, "my garden").trained_on == named
 
 
 def test_masks_and_distance_are_those_of_the_settings_and_the_papers_without():

@@ -1,11 +1,13 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
-from models.images.decode import DecodeLimits, decode, image_format, upright_rgb
+from models.images.decode import DecodeLimits, decode, decode_mask, image_format, upright_rgb
 
 
 def encoded(image, name="PNG", **options):
@@ -75,3 +77,42 @@ def test_limits_are_told_with_the_value():
         decode(data, DecodeLimits(max_bytes=10))
     with pytest.raises(ImagePixelsError, match=r"1,000 pixels .* 40 x 30 = 1,200"):
         decode(data, DecodeLimits(max_pixels=1000))
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("allowed", [10, 1000])
+def test_the_limit_is_ours_and_not_that_of_pillow(monkeypatch, name, allowed):
+    """Above MAX_IMAGE_PIXELS `Image.open` warns, above twice that it raises."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", allowed)
+    assert decode(encoded(Image.new("RGB", (40, 30)), name)).size == (40, 30)
+    assert decode_mask(encoded(Image.new("1", (40, 30), 1))).all()
+    assert allowed == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("name", ["WEBP", "TIFF"])
+def test_where_pillow_checks_its_own_limit_the_error_names_it(monkeypatch, name):
+    data = encoded(Image.new("RGB", (40, 30)), name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ImagePixelsError, match=rf"this {name} is above the limit of PIL\.Image\.MAX_IMAGE_PIXELS"):
+        decode(data)
+
+
+def test_a_mask_that_is_too_large_is_told_from_its_header(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ImagePixelsError, match="a mask's side may have 4,096 pixels, this one has 5,000 x 1"):
+        decode_mask(encoded(Image.new("1", (5000, 1))))
+
+
+def test_a_tiff_whose_byte_order_contradicts_its_header_is_a_tiff():
+    """Pillow reads these."""
+    assert image_format(b"II\0*") == image_format(b"MM*\0") == "TIFF"
+
+
+def test_an_exception_without_text_is_told_as_broken_data():
+    """Pillow asserts that an image with a palette has one."""
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 3, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 20)), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    with pytest.raises(BrokenImageError, match=r"^this PNG cannot be decoded: its data is broken \(AssertionError\)$"):
+        decode(data)

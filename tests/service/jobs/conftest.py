@@ -59,9 +59,10 @@ def run(bundle):
     def run(sources, out, runtime="fake", **given):
         options = {name: given.pop(name) for name in EmbedOptions._fields if name in given}
         sources = [sources] if isinstance(sources, str | Path) else sources
-        runtime = open_runtime(runtime, bundle, 1) if isinstance(runtime, str) else runtime
+        chosen = given.pop("bundle", bundle)
+        runtime = open_runtime(runtime, chosen, 1) if isinstance(runtime, str) else runtime
         arguments = {"limits": DecodeLimits(), "batch": 4, **given}
-        return run_job([str(source) for source in sources], out, bundle, runtime, EmbedOptions(**options), **arguments)
+        return run_job([str(source) for source in sources], out, chosen, runtime, EmbedOptions(**options), **arguments)
 
     return run
 

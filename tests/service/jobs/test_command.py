@@ -72,6 +72,37 @@ def test_of_many_images_that_are_gone_a_few_are_named(few, embed, tmp_path):
     assert "0 new, 5 gone (0000.png, 0001.png, 0002.png, and 2 more; rows of images that are gone stay)\n" in err
 
 
+def test_a_run_that_finds_everything_done_says_so(few, embed, tmp_path):
+    out = tmp_path / "out"
+    embed(few, "--out", out)
+    err = embed(few, "--out", out)[2]
+    assert f"ijepa embed: all 10 rows were there already; read them with pandas.read_parquet('{out}')\n" in err
+    assert "0 rows written" not in err
+
+
+def test_limits_are_those_of_local_files_unless_the_environment_has_others(monkeypatch):
+    from models.images.decode import LOCAL_LIMITS
+    from service.commands.embed import limits_of
+    from service.settings import read_settings
+
+    assert limits_of(read_settings()) == LOCAL_LIMITS
+    monkeypatch.setenv("IJEPA_MAX_PIXELS", "50000000")
+    assert limits_of(read_settings()) == LOCAL_LIMITS._replace(max_pixels=50_000_000)
+    monkeypatch.setenv("IJEPA_MAX_IMAGE_BYTES", "1000")
+    assert limits_of(read_settings()) == (1000, 50_000_000)
+
+
+@pytest.mark.parametrize(
+    ("setting", "status"), [("IJEPA_MAX_PIXELS", "image_too_large"), ("IJEPA_MAX_IMAGE_BYTES", "body_too_large")]
+)
+def test_the_row_of_an_image_that_is_too_large_names_the_setting(few, embed, tmp_path, monkeypatch, setting, status):
+    monkeypatch.setenv(setting, "100")
+    assert embed(few, "--out", tmp_path / "out")[0] == 0
+    row = rows_of(tmp_path / "out")[0]
+    assert row["status"] == status
+    assert row["error"].endswith(f"; {setting} sets the limit")
+
+
 def test_update_and_overwrite_contradict(few, embed, tmp_path):
     code, _, err = embed(few, "--out", tmp_path / "out", "--update", "--overwrite")
     assert (code, "give one of them" in err) == (2, True)
@@ -92,7 +123,7 @@ def test_options_reach_the_job(few, embed, tmp_path):
 
 def test_sources_are_given_as_for_training(embed, tmp_path):
     assert embed("synthetic:3", "synthetic:2", "--out", tmp_path / "out")[0] == 0
-    assert ids_of(tmp_path / "out") == ["0/0", "0/1", "0/2", "1/0", "1/1"]
+    assert ids_of(tmp_path / "out") == [f"{source}/{i:08d}" for source, count in ((0, 3), (1, 2)) for i in range(count)]
 
 
 def test_fashion_mnist_is_embedded_by_the_bundled_model(fashion_mnist, tmp_path, capsys, monkeypatch):
@@ -105,7 +136,7 @@ def test_fashion_mnist_is_embedded_by_the_bundled_model(fashion_mnist, tmp_path,
     monkeypatch.setitem(table.SOURCES, "fashion-mnist", member._replace(open=lambda *_: small))
     assert main(["embed", "fashion-mnist:test", "--out", str(tmp_path / "out"), "--runtime", "cpu"]) == 0
     assert capsys.readouterr().out.endswith("20 ok\n")
-    assert rows_of(tmp_path / "out")[3]["uri"] == "fashion-mnist:test#03"
+    assert rows_of(tmp_path / "out")[3]["uri"] == "fashion-mnist:test#00000003"
 
 
 @pytest.fixture
@@ -127,7 +158,9 @@ def start(many, out, golden, **options):
 
 
 def wait_for_another_part(out, process):
-    """Until there is one more part, or two in all."""
+    """Until the job runs and there is one more part, or two in all. Python itself exits with 1 where SIGINT meets its own start."""
+    while not (out / ".job" / "lock").exists() and process.poll() is None:
+        time.sleep(0.001)
     before = len(list(out.glob("part-*")))
     while len(list(out.glob("part-*"))) == before and before < 2 and process.poll() is None:
         time.sleep(0.001)
@@ -138,6 +171,7 @@ def test_killed_half_way_and_started_again_it_has_every_row_once(many, golden, t
     assert start(many, whole, golden, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).wait() == 0
     assert len(list(whole.glob("part-*"))) == 3
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        (killed / ".job" / "lock").unlink(missing_ok=True)
         process = start(many, killed, golden, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         wait_for_another_part(killed, process)
         time.sleep(random.random() * 0.05)

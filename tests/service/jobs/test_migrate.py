@@ -29,6 +29,10 @@ def make_old_job(tmp_path, bundle):
     return make
 
 
+OLD_BUNDLED = "50390da40b6d8a28a60ebbb5ae8d62b6ecbbf9c3aa16acfeab7f30dffba15985"
+"""The sha256 of the bundled model's manifest in version 0.1.0."""
+
+
 def same(rows):
     """Rows without what names the folder."""
     return [{**row, "uri": None} for row in rows]
@@ -87,6 +91,52 @@ def test_a_migration_killed_at_any_moment_is_completed_by_the_next_call(make_old
         if not killed:
             break
     assert moment > 8
+
+
+def test_a_job_on_the_bundled_model_is_finished_though_the_manifest_changed(make_old_job, run):
+    import pyarrow.parquet as pq
+
+    from models.bundle.reader import ZOO, read_bundle
+
+    images, out = make_old_job()
+    record = json.loads((out / "job.json").read_text())
+    record["metadata"] |= {"bundle": "fashion-mnist-nano", "bundle_sha256": OLD_BUNDLED}
+    (out / "job.json").write_text(json.dumps(record))
+    for name in ("part-00000.parquet", "part-00001.parquet", "_SUCCESS.json"):
+        (out / name).unlink()
+    bundled = read_bundle(ZOO / "fashion-mnist-nano")
+    assert bundled.sha256 != OLD_BUNDLED
+    assert run(images, out, batch=32, bundle=bundled).written == 5
+    assert run(images, out, batch=32, bundle=bundled).written == 0  # from the migrated record too
+    for part in out.glob("part-*"):
+        assert pq.read_schema(part).metadata[b"ijepa.bundle_sha256"] == OLD_BUNDLED.encode()
+
+
+def test_an_overwriting_killed_at_any_moment_is_completed_by_the_next_call(make_old_job, run, kill_at):
+    for moment in range(100):
+        images, out = make_old_job(str(moment))
+        killed = kill_at(moment, lambda images=images, out=out: run(images, out, batch=32, overwrite=True))
+        run(images, out, batch=32)
+        assert {row["id"] for row in rows_of(out)} == {row["id"] for row in rows_of(GOLDEN_JOB / "out")}
+        if not killed:
+            break
+    assert moment > 8
+
+
+def test_what_an_overwriting_of_0_1_0_left_is_begun_again(make_old_job, run):
+    images, out = make_old_job()
+    for name in ("_SUCCESS.json", "part-00000.parquet", "part-00001.parquet", "listing.parquet"):
+        (out / name).unlink()  # it deleted job.json last
+    assert run(images, out, batch=32).written == 5
+    assert visible(out) == [".job", "part-00000.parquet"]
+
+
+def test_an_old_job_without_its_listing_keeps_its_parts_and_says_so(make_old_job, run):
+    images, out = make_old_job()
+    (out / "listing.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"listing\.parquet is missing, use another --out, or --overwrite"):
+        run(images, out, batch=32)
+    assert len(list(out.glob("part-*"))) == 2
 
 
 def test_an_old_job_is_overwritten(make_old_job, run):

@@ -69,8 +69,8 @@ def test_any_exception_in_preprocessing_costs_one_row(few, run, tmp_path, monkey
 def test_any_exception_in_reading_costs_one_row(few, run, tmp_path, monkeypatch):
     from models.images.sources.folder import Folder
 
-    read = Folder.read
-    monkeypatch.setattr(Folder, "read", lambda self, i: 1 / 0 if i == 2 else read(self, i))
+    read = Folder.read_id
+    monkeypatch.setattr(Folder, "read_id", lambda self, name: 1 / 0 if name == "0002.png" else read(self, name))
     assert run(few, tmp_path / "out").statuses == {"ok": 9, "internal": 1}
     assert rows_of(tmp_path / "out")[2]["error"] == "ZeroDivisionError: division by zero"
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.errors import ConfigError
-from service.jobs.spec import JobSpec, differences, spec_from_json
+from service.jobs.spec import GRAPHS_OF_BUNDLES, JobSpec, changed_fields, graphs_digest, spec_from_json
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def spec(bundle):
     from service.jobs.spec import make_spec
     from service.operations.base import EmbedOptions
 
-    return make_spec(["synthetic:3"], bundle, open_runtime("fake", bundle), EmbedOptions(), 4, "parquet")
+    return make_spec(["synthetic:3"], bundle, open_runtime("fake", bundle), EmbedOptions(), 4, "parquet", False)
 
 
 def test_a_record_is_the_same_after_it_was_written(spec, tmp_path):
@@ -19,13 +19,49 @@ def test_a_record_is_the_same_after_it_was_written(spec, tmp_path):
 
 
 def test_every_field_that_differs_is_named_but_the_size_of_shards(spec):
-    assert differences(spec, spec.model_copy(update={"shard_rows": 7})) == []
-    other = spec.model_copy(update={"fit": "squash", "sources": ("a", "b"), "batch": 8})
-    assert differences(spec, other) == [
+    assert changed_fields(spec, spec.model_copy(update={"shard_rows": 7})) == []
+    other = spec.model_copy(update={"fit": "squash", "sources": ("a", "b"), "batch": 8, "by_suffix": True})
+    assert changed_fields(spec, other) == [
         "sources was synthetic:3, is a, b",
+        "by_suffix was False, is True",
         "fit was 'crop', is 'squash'",
         "batch was 4, is 8",
     ]
+
+
+def test_a_bundle_with_another_manifest_and_the_same_graphs_is_not_a_change(spec):
+    rewritten = spec.model_copy(update={"bundle_sha256": "1" * 64})
+    assert changed_fields(spec, rewritten) == []
+    other = rewritten.model_copy(update={"graphs_sha256": "2" * 64})
+    unknown = spec.model_copy(update={"graphs_sha256": None})
+    for before, now in ((spec, other), (unknown, rewritten)):
+        assert changed_fields(before, now) == [f"bundle_sha256 was {spec.bundle_sha256!r}, is {'1' * 64!r}"]
+
+
+def test_the_digest_of_the_graphs_changes_with_a_graph_and_the_preprocessing_and_nothing_else(bundle):
+    from models.bundle.manifest import File
+
+    manifest = bundle.manifest
+    files = {**manifest.files, "MODEL_CARD.md": File(sha256="0" * 64, size=1)}
+    rewritten = manifest.model_copy(update={"licence": "MIT", "files": files})
+    assert graphs_digest(rewritten) == graphs_digest(manifest)
+    for name in ("encoder.onnx", "encoder.onnx.data", "canonical.safetensors"):
+        files = {**manifest.files, name: File(sha256="0" * 64, size=1)}
+        assert graphs_digest(manifest.model_copy(update={"files": files})) != graphs_digest(manifest)
+    pixels = manifest.model.pixels.model_copy(update={"interpolation": "bicubic"})
+    model = manifest.model.model_copy(update={"pixels": pixels})
+    assert graphs_digest(manifest.model_copy(update={"model": model})) != graphs_digest(manifest)
+
+
+def test_a_shipped_bundle_whose_manifest_changed_has_the_graphs_that_are_recorded_for_it():
+    from models.bundle.reader import ZOO, read_manifest
+
+    assert list(GRAPHS_OF_BUNDLES.values()) == [graphs_digest(read_manifest(ZOO / "fashion-mnist-nano"))]
+
+
+def test_a_record_from_before_by_suffix_has_it_off(spec, tmp_path):
+    document = spec.model_dump_json(exclude={"by_suffix", "graphs_sha256"})
+    assert spec_from_json(document, tmp_path) == spec.model_copy(update={"graphs_sha256": None})
 
 
 def test_it_is_frozen_and_strict(spec):

@@ -61,6 +61,19 @@ def test_update_of_an_unfinished_job_finishes_it(few, run, tmp_path, small_shard
     assert (report.written, report.statuses) == (5, {"ok": 11, "not_found": 1})
 
 
+def test_an_idx_file_that_has_grown_keeps_its_ids(run, tmp_path):
+    import numpy as np
+
+    pixels = np.random.default_rng(0).integers(0, 256, (101, 4, 4), dtype=np.uint8)
+    reports = []
+    for count in (99, 101):
+        shape = b"".join(size.to_bytes(4) for size in (count, 4, 4))
+        (tmp_path / "idx").write_bytes(b"\0\0\x08\x03" + shape + pixels[:count].tobytes())
+        reports.append(run(f"idx:{tmp_path / 'idx'}", tmp_path / "out", update=True))
+    assert names(reports[1].changes) == [["00000099", "00000100"], []]
+    assert ids_of(tmp_path / "out") == [f"{i:08d}" for i in range(101)]
+
+
 def test_update_without_a_job_begins_one(few, run, tmp_path):
     assert run(few, tmp_path / "out", update=True).written == 10
 

@@ -31,7 +31,10 @@ def test_calibrate_writes_a_bundle_with_mean_and_standard_deviation(golden, tmp_
     assert changed == {"MODEL_CARD.md"}
     assert "Energies are calibrated on" in after.path("MODEL_CARD.md").read_text()
     assert main([*arguments, "--masks", "12", "--id", "golden-2"]) == 0
-    assert read_bundle(tmp_path / "out").manifest.id == "golden-2"
+    again = read_bundle(tmp_path / "out")
+    assert again.manifest.id == "golden-2"
+    assert before.path("MODEL_CARD.md").read_text().startswith("# golden\n")
+    assert again.path("MODEL_CARD.md").read_text().startswith("# golden-2\n")
     assert main([*arguments, "--out", str(images)]) == 1
     assert "is not empty and is not a bundle" in capsys.readouterr().err
 
@@ -52,12 +55,18 @@ def test_photographs_calibrate_and_what_is_no_photograph_is_named(golden, photos
     folder.mkdir()
     for path in photos.iterdir():
         (folder / path.name).symlink_to(path)
+    (folder / "notes.txt").write_text("x")
     (folder / "torn.jpg").write_bytes(min(photos.iterdir()).read_bytes()[:900])
     assert main(["calibrate", str(golden), "--data", str(folder), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out'}\n"
     assert "1 of 101 images were left out:" in said.err
     assert "torn.jpg cannot be read" in said.err
+    assert said.err.count("left out of 101 images of a folder named 'photos': 1 .txt\n") == 1
+    counted = "100 of 101 images of a folder named 'photos', 1 could not be read"
+    assert f"energies of {counted}: " in said.err
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert card.endswith(f"Energies are calibrated on {counted}, with 8 draws of blocks each.\n")
     calibration = json.loads((tmp_path / "out" / "manifest.json").read_text())["calibration"]
     assert calibration["images"] == 100
     assert np.isfinite(calibration["std"]).all()

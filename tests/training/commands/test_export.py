@@ -1,9 +1,11 @@
 """`ijepa export`: what the options do, and what is reported."""
 
+import numpy as np
 import pytest
 
 from ijepa.cli import main
 from tests.golden.make import write_tiny_checkpoint
+from tests.training.commands.test_calibrate import noise
 
 
 @pytest.fixture
@@ -42,6 +44,56 @@ def test_a_bundle_has_the_name_of_the_dataset_and_the_whitening_of_a_source(expo
     assert "- Trained on 12 photographs of my garden.\n" in bundle.path("MODEL_CARD.md").read_text()
 
 
+def test_an_image_that_cannot_be_read_is_left_out_of_a_whitening_and_named(
+    export, tmp_path, capsys, monkeypatch, one_thread
+):
+    from models.bundle.reader import read_bundle
+    from models.export import pipeline
+
+    monkeypatch.setattr(pipeline, "MIN_WHITENING_IMAGES", 20)
+    folder = noise(tmp_path / "photos", 24)
+    (folder / "torn.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    (folder / "notes.txt").write_text("x")
+    (folder / "1.png").rename(folder / "image")
+
+    assert export("--whiten", str(folder)) == 0
+    said = capsys.readouterr().err
+    assert "1 of 25 images were left out:\n" in said
+    assert "torn.png cannot be read" in said
+    assert said.count("left out of 25 images of a folder named 'photos': 1 .txt\n") == 1
+    whitening = read_bundle(tmp_path / "out").manifest.whitening
+    assert (whitening.images, whitening.measured_on) == (
+        24,
+        "25 images of a folder named 'photos', 1 of which cannot be read",
+    )
+    assert export("--whiten", str(folder), "--by-suffix") == 0
+    assert read_bundle(tmp_path / "out").manifest.whitening.images == 23
+
+
+def test_images_of_which_none_can_be_read_are_an_error(export, tmp_path, capsys):
+    (tmp_path / "torn.png").write_bytes(b"x")
+    assert export("--whiten", str(tmp_path / "torn.png")) == 1
+    assert "none of 1 images of a folder named 'torn.png' can be read (" in capsys.readouterr().err
+
+
+def test_broken_images_are_replaced_by_others_of_the_source(tmp_path):
+    from models.images.preprocess import Preprocessing
+    from models.images.sources.base import ListOptions
+    from models.progress import no_progress
+    from training.commands.export import read_images
+
+    folder = noise(tmp_path / "images", 6)
+
+    def read(limit):
+        return read_images(str(folder), ListOptions(), Preprocessing(size=(16, 16)), limit, no_progress).pixels
+
+    before = read(6)
+    assert (read(4) == before[:4]).all()
+    order = np.random.default_rng(0).permutation(6)
+    (folder / f"{order[0]}.png").write_bytes(b"x")
+    assert (read(4) == before[1:5]).all()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -52,6 +104,7 @@ def test_a_bundle_has_the_name_of_the_dataset_and_the_whitening_of_a_source(expo
         (("--id", "Not An Id"), 1, "'Not An Id' is not a valid id"),
         (("--store", "float16", "--to", "timm"), 2, "--store applies to bundles; --to timm writes the target encoder"),
         (("--whiten", "synthetic:120", "--to", "timm"), 2, "--whiten applies to bundles"),
+        (("--by-suffix", "--to", "timm"), 2, "--by-suffix applies to bundles"),
     ],
 )
 def test_options_that_cannot_mean_anything_are_errors(export, tmp_path, capsys, options, code, message):

@@ -77,6 +77,17 @@ def test_a_broken_photograph_of_the_test_part_stops_the_probe_and_is_named(golde
     assert error.endswith("a probe needs every image: remove this one, or replace it, and run again")
 
 
+@pytest.mark.parametrize("method", ["nearest-mean", "swap"])
+def test_what_is_left_out_of_a_part_is_said_once(golden, two_classes, capsys, method):
+    for part in ("train", "test"):
+        (two_classes / part / "a" / "notes.txt").write_text("x")
+    assert probe(golden, "--data", two_classes, "--method", method, "--no-baselines") == 0
+    said = capsys.readouterr()
+    assert said.err.count("left out of 10 images of a folder named 'test': 1 .txt\n") == 1
+    assert said.err.count("left out of ") == (1 if method == "swap" else 2)
+    assert "left out of" not in said.out
+
+
 def test_mismatched_blocks_need_no_classes(golden, photos, capsys):
     assert probe(golden, "--data", photos, "--method", "swap") == 0
     printed = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """`ijepa train` as users call it."""
 
 import json
+import shlex
 
 import pytest
 from PIL import Image
@@ -80,11 +81,98 @@ def test_the_same_command_resumes_it_too(run, colours, capsys):
 
 def test_more_epochs_for_a_finished_run_point_to_init(run, capsys):
     out, _ = run
-    assert train("--resume", out, "optim.epochs=42") == 1
+    (out.parent / "run-2").mkdir()
+    assert train("--resume", out, "optim.epochs=3") == 1
 
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"{out} is finished and was trained with other settings: optim.epochs was 2.0, is 42.0" in error
-    assert f"start a new run from its weights (--init {out} with another --out)" in error
+    assert f"{out} is finished and was trained with other settings: optim.epochs was 2.0, is 3.0; start a" in error
+    assert "continue it" not in error
+    _, _, command = error.partition("start a new run from its weights: ijepa ")
+    assert command.startswith(f"train debug --data {out.parent}/colours --init {out} --out {out}-3 ")
+    assert "network." not in command
+    assert train(*shlex.split(command)[1:]) == 0
+    assert "finished step 9 of 9" in capsys.readouterr().err
+
+
+def test_another_network_for_a_run_points_to_a_new_run_from_the_beginning(run, capsys):
+    out, _ = run
+    assert train("--resume", out, "network.size=nano") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "start a new run from the beginning: ijepa train debug --data " in error
+    assert "network.size='\"nano\"'" in error or "'network.size=\"nano\"'" in error
+    assert "--init" not in error
+
+
+def test_a_run_resumes_from_another_working_directory_and_with_moved_images(
+    colours, tmp_path, one_thread, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert train("debug", "--data", "colours", "--out", "run", *FEW) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["uri"] == str(colours)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train("--resume", "../run") == 0
+    colours.rename(tmp_path / "moved")
+    assert train("--resume", "../run", "--data", "../moved") == 0
+    (tmp_path / "run" / "config.json").unlink()
+    assert train("--resume", "../run", "--data", "../moved") == 0
+
+
+def test_a_run_from_a_checkpoint_takes_its_channels_mean_and_std(colours, tmp_path, one_thread, capsys):
+    from models.checkpoint.store import read_checkpoint
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    given = ["network.mean=[0.1,0.2,0.3]", "network.std=[0.4,0.5,0.6]"]
+    assert train("debug", "--data", colours, "--out", first, *FEW, *given) == 0
+    more = [*FEW, "optim.epochs=0.25"]
+    assert train("debug", "data.uri=synthetic:12", "--init", first, "--out", second, *more) == 0
+    assert (
+        "network.channels=3, network.mean=[0.1,0.2,0.3], network.std=[0.4,0.5,0.6] as in the checkpoint"
+        in capsys.readouterr().err
+    )
+    assert read_checkpoint(second).config == read_checkpoint(first).config
+
+    assert train("debug", "--init", first, "--out", tmp_path / "third", *FEW, "network.channels=1") == 1
+    error = capsys.readouterr().err
+    assert f"network.channels=1, but {first}/step-00000006 takes images of network.channels=3; leave" in error
+
+
+def test_imported_weights_are_not_a_run(run, tmp_path, capsys):
+    """Nor where a folder's config.json is of something else."""
+    from models.checkpoint.store import read_checkpoint, update_latest, write_checkpoint
+
+    checkpoint = read_checkpoint(run[0])
+    folder = tmp_path / "imported" / "weights"
+    write_checkpoint(folder, checkpoint.config, checkpoint.tensors, {"settings": {"masking": {"name": "random"}}})
+    (tmp_path / "imported" / "config.json").write_text('{"foreign": true}')
+    sentence = f"{folder} is not a training run (imported weights); start from it with --init {folder}"
+    assert train("--resume", folder) == 1
+    assert sentence in capsys.readouterr().err
+    update_latest(tmp_path / "imported", folder)
+    assert train("debug", "--out", tmp_path / "imported") == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_step_folder_beside_a_foreign_file_has_its_own_settings(run, tmp_path, capsys):
+    import shutil
+
+    copy = shutil.copytree(run[0] / "step-00000006", tmp_path / "alone" / "step-00000006")
+    (tmp_path / "alone" / "config.json").write_text("[]")
+    assert train("--resume", copy) == 0
+    assert "finished step 6 of 6" in capsys.readouterr().err
+
+
+def test_a_run_of_a_newer_version_is_an_error_that_says_so(run, capsys):
+    record = json.loads((run[0] / "config.json").read_text())
+    (run[0] / "config.json").write_text(json.dumps(record | {"format": 3}))
+    assert train("--resume", run[0]) == 1
+    assert "config.json has run format 3; this version reads formats up to 2" in capsys.readouterr().err
+
+
+def test_what_a_source_skipped_is_said_once(colours, tmp_path, one_thread, capsys):
+    (colours / "notes.txt").write_text("not an image")
+    assert train("debug", "--data", colours, "--out", tmp_path / "run", *FEW, "optim.epochs=0.3") == 0
+    assert capsys.readouterr().err.count("skipped among the images: 1 .txt") == 1
 
 
 def test_a_run_from_the_weights_of_another_resumes_without_naming_them(run, colours, tmp_path, capsys):
@@ -116,7 +204,10 @@ def test_broken_images_are_counted_at_the_end(colours, tmp_path, one_thread, cap
     for name in ("03.png", "07.png"):
         (colours / name).write_bytes(b"not an image")
     assert train("debug", "--data", colours, "--out", tmp_path / "run", *FEW) == 0
-    assert "2 of 12 images could not be read; others were used in their place" in capsys.readouterr().err
+    sentence = "2 of 12 images could not be read; others were used in their place"
+    assert sentence in capsys.readouterr().err
+    assert train("--resume", tmp_path / "run") == 0
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_short_run_has_rows_and_checkpoints_before_its_end(colours, tmp_path, one_thread):

@@ -12,7 +12,7 @@ RECIPE = Preprocessing(size=(16, 16), channels=1, mean=(0.5,), std=(0.5,))
 
 
 def batches(source="synthetic:50", size=8, seed=0, **settings):
-    return Batches(open_source(source), DataConfig(uri=source, **settings), RECIPE, size, seed)
+    return Batches(Reader(open_source(source)), DataConfig(uri=source, **settings), RECIPE, size, seed)
 
 
 def test_a_batch_is_the_same_from_whichever_step_one_starts():
@@ -55,7 +55,7 @@ def test_a_broken_image_is_replaced_named_once_and_counted(partly_broken, caplog
 
 
 def test_batches_are_whole_in_spite_of_broken_images(partly_broken):
-    loader = Batches(open_source(str(partly_broken)), DataConfig(uri="x"), RECIPE, batch_size=3, seed=0)
+    loader = Batches(Reader(open_source(str(partly_broken))), DataConfig(uri="x"), RECIPE, batch_size=3, seed=0)
     batch = next(loader.stream(0, 1, workers=2))
 
     assert sorted(batch.pixels.mean(axis=(1, 2, 3)).tolist()) == [20, 20, 30]

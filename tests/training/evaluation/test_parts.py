@@ -50,6 +50,12 @@ def test_a_folder_without_both_parts_is_a_test_part_alone(tmp_path):
         open_parts(str(tmp_path), OPTIONS)
 
 
+@pytest.mark.parametrize("prefix", ["", "folder:"])
+def test_a_folder_that_does_not_exist_is_named(tmp_path, prefix):
+    with pytest.raises(DataError, match=rf"there is no file or folder '{tmp_path}/nope'"):
+        open_parts(f"{prefix}{tmp_path}/nope", OPTIONS)
+
+
 def test_a_folder_with_a_comma_in_its_name_is_one_folder(tmp_path):
     folder = images(tmp_path / "cats, dogs", "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
     assert len(open_parts(str(folder), OPTIONS).train) == 2

@@ -29,3 +29,20 @@ def test_a_last_line_that_was_cut_short_is_dropped(tmp_path):
     (tmp_path / "log.csv").write_text("step,loss,explained_variance\n1,0.5,0.1\n\n")
     assert [row["step"] for row in read_rows(tmp_path / "log.csv", 9)] == ["1"]
     assert read_rows(tmp_path / "nowhere.csv", 9) == []
+
+
+def test_damaged_rows_are_left_out_with_one_warning(tmp_path, caplog):
+    log = tmp_path / "log.csv"
+    damaged = [b"2,0.5", b"3,\0\0\0,0.1", b"4,0.5,\xff\xfe", b'"5,0.5,0.1', b"x,0.5,0.1", b"6,1,1,1", b"-7,1,1"]
+    log.write_bytes(b"\n".join([b"step,loss,explained_variance", b"1,0.5,0.1", *damaged, b"8,nan,", b"9,0.5,0."]))
+
+    CsvLogger(CsvSettings(), tmp_path, 9, COLUMNS).close()
+
+    assert log.read_text() == "step,loss,explained_variance\n1,0.5,0.1\n8,nan,\n"
+    assert [record.getMessage() for record in caplog.records] == [f"{log}: 8 damaged rows are left out"]
+
+
+def test_an_unreadable_header_leaves_an_empty_log(tmp_path):
+    for header in (b"", b"\0\0\0\n1,2,3\n", b"\xff\n"):
+        (tmp_path / "log.csv").write_bytes(header)
+        assert read_rows(tmp_path / "log.csv", 9) == []

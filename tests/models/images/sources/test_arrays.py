@@ -47,9 +47,9 @@ def test_ids_are_numbers_that_sort_and_uris_say_where_they_are_from(tmp_path, pi
     path = write_idx(tmp_path, pixels)
     source = open_source(f"idx:{path}")
     ids = [source.item(i).id for i in range(12)]
-    assert ids == sorted(ids) == [f"{i:02d}" for i in range(12)]
-    assert source.item(3).uri == f"idx:{path}#03"
-    assert open_source("synthetic:10").item(3) == ("3", "synthetic:10#3")
+    assert ids == sorted(ids) == [f"{i:08d}" for i in range(12)]
+    assert source.item(3).uri == f"idx:{path}#00000003"
+    assert open_source("synthetic:10").item(3) == ("00000003", "synthetic:10#00000003")
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -161,7 +161,7 @@ def test_fashion_mnist_is_fetched_once(mirror, published, pixels):
     source = open_source("fashion-mnist:test")
     assert np.array_equal(np.asarray(source.open(7)), pixels[7])
     assert np.asarray(source.labels).tolist() == [i % 10 for i in range(12)]
-    assert source.item(7).uri == "fashion-mnist:test#07"
+    assert source.item(7).uri == "fashion-mnist:test#00000007"
     assert sorted(asked) == ["/t10k-images-idx3-ubyte.gz", "/t10k-labels-idx1-ubyte.gz"]
     open_source("fashion-mnist:test")
     assert len(asked) == 2

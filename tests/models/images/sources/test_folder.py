@@ -108,10 +108,9 @@ def test_by_suffix_no_file_is_opened(root, monkeypatch):
 def test_linked_files_and_folders_are_followed(root, tmp_path):
     write_image(tmp_path / "elsewhere" / "deep" / "c.png")
     (root / "linked").symlink_to(tmp_path / "elsewhere")
-    (root / "twice").symlink_to(tmp_path / "elsewhere")
     (root / "b.png").symlink_to(root / "a.png")
     source = Folder(str(root))
-    assert ids(source) == ["a.png", "b.png", "linked/deep/c.png", "twice/deep/c.png"]
+    assert ids(source) == ["a.png", "b.png", "linked/deep/c.png"]
     assert source.item(2).uri == str(root / "linked" / "deep" / "c.png")
     assert not source.skipped
     linked = tmp_path / "root-link"
@@ -136,8 +135,53 @@ def test_folders_that_link_to_each_other_end(tmp_path):
         write_image(tmp_path / name / f"{name}.png")
         (tmp_path / name / "other").symlink_to(tmp_path / other)
     source = Folder(str(tmp_path))
-    assert ids(source) == ["a/a.png", "a/other/b.png", "b/b.png", "b/other/a.png"]
-    assert source.skipped == {"link loops": 2}
+    assert ids(source) == ["a/a.png", "b/b.png"]
+    assert source.skipped == {"links to folders listed already": 2}
+
+
+def test_a_folder_is_listed_once_by_its_real_path_before_a_link(tmp_path):
+    write_image(tmp_path / "root" / "2024" / "sub" / "a.png")
+    write_image(tmp_path / "elsewhere" / "deep" / "b.png")
+    (tmp_path / "root" / "0-latest").symlink_to("2024")
+    (tmp_path / "root" / "0-sub").symlink_to("2024/sub")
+    for name in ("y", "x"):
+        (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "z").symlink_to(tmp_path / "elsewhere" / "deep")
+    source = Folder(str(tmp_path / "root"))
+    assert ids(source) == ["2024/sub/a.png", "x/deep/b.png"]
+    assert source.skipped == {"links to folders listed already": 4}
+
+
+def test_folders_that_all_link_to_each_other_are_listed_once_each(tmp_path):
+    for name in "abcdefgh":
+        write_image(tmp_path / name / "x.png")
+        for other in set("abcdefgh") - {name}:
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    source = Folder(str(tmp_path))
+    assert ids(source) == [f"{name}/x.png" for name in "abcdefgh"]
+    assert source.skipped == {"links to folders listed already": 56}
+
+
+def test_links_to_files_are_images_of_their_own(root, tmp_path):
+    write_image(tmp_path / "store" / "1.png")
+    for name in ("cats/1.png", "dogs/1.png"):
+        (root / name).parent.mkdir()
+        (root / name).symlink_to(tmp_path / "store" / "1.png")
+    source = Folder(str(root))
+    assert ids(source) == ["a.png", "cats/1.png", "dogs/1.png"]
+    assert not source.skipped
+
+
+def test_an_image_of_an_earlier_listing_is_read_by_its_id(root):
+    (root / "notes.txt").write_text("listed once")
+    os.mkfifo(root / "pipe.png")
+    source = Folder(str(root))
+    assert source.read_id("notes.txt") == b"listed once"
+    assert source.has("notes.txt")
+    for gone in ("nothing.png", "pipe.png", "x" * 300):
+        assert not source.has(gone)
+        with pytest.raises(DataError, match="not in its source any more"):
+            source.read_id(gone)
 
 
 def test_pipes_and_sockets_are_counted_and_not_waited_for(root):

@@ -6,7 +6,7 @@ from models.errors import DataError
 from models.images.sources import table
 from models.images.sources.base import BY_BYTES, Source
 from models.images.sources.idx import Arrays
-from models.images.sources.table import SOURCES, Member, absolute_uri, open_source, source_uris
+from models.images.sources.table import SOURCES, SourceMember, absolute_uri, open_source, source_uris
 
 EXAMPLES = Path(__file__).parents[4] / "docs" / "examples"
 
@@ -47,9 +47,9 @@ def test_a_new_source_is_one_line_of_the_table(monkeypatch):
         pixels = np.indices((int(argument), 4, 4)).sum(axis=0).astype(np.uint8) % 2 * 255
         return Arrays(pixels, None, (), "checkers", f"checkers:{argument}")
 
-    monkeypatch.setitem(SOURCES, "checkers", Member(checkers, "COUNT"))
+    monkeypatch.setitem(SOURCES, "checkers", SourceMember(checkers, "COUNT"))
     source = open_source("checkers:3", BY_BYTES)
-    assert (len(source), source.item(2).uri) == (3, "checkers:3#2")
+    assert (len(source), source.item(2).uri) == (3, "checkers:3#00000002")
     assert "checkers:COUNT" in source_uris()
     assert absolute_uri("checkers:3") == "checkers:3"
     with pytest.raises(DataError, match="checkers:COUNT"):

@@ -166,3 +166,27 @@ def test_timings_and_a_request_id_come_along(client, png):
         )
         == 32
     )
+
+
+def test_the_images_of_one_request_are_not_overload_to_each_other(make_client, png):
+    with make_client(queue_seconds=1e-6) as idle:
+        for _ in range(3):
+            response = idle.post("/v1/images/embeddings", files=[("file", png)] * 32)
+            assert response.status_code == 200, response.text
+
+
+def test_a_request_that_comes_when_too_much_waits_is_told_when_to_try_again(make_client, png):
+    with make_client(queue_seconds=0.5) as busy:
+        registry = busy.app.state.service.registry
+        registry.known("golden")._operations["embed"].work.seconds_per_item = 60.0
+        registry._decoders.waiting = 1
+        response = busy.post("/v1/images/embeddings", files={"file": png})
+        registry._decoders.waiting = 0
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
+    assert response.headers["retry-after"] == "60"
+
+
+def test_dimensions_are_checked_for_patches_too(client, png):
+    for dimensions, status in ((32, 200), (128, 400)):
+        query = {"output": "patches", "dimensions": dimensions}
+        assert client.post("/v1/images/embeddings", files={"file": png}, params=query).status_code == status
