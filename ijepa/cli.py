@@ -28,6 +28,9 @@ VERBS = {
     "embed": Verb(
         "service.commands.embed", "embed many images into files", "ijepa embed docs/examples --out /tmp/embeddings"
     ),
+    "bench": Verb(
+        "service.commands.bench", "measure a bundle on this machine", "ijepa bench fashion-mnist-nano --seconds 2"
+    ),
     "train": Verb("training.commands.train", "train a network", "ijepa train debug --out /tmp/debug-run"),
     "probe": Verb(
         "training.commands.probe", "evaluate frozen features", "ijepa probe fashion-mnist-nano --data fashion-mnist"

@@ -1,21 +1,19 @@
-"""What counts as an image, and how many images are read ahead of what computes."""
+"""What counts as an image, and how one is opened."""
 
 import io
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from models.errors import BrokenImageError, DataError, ImageError, NotAnImageError
-from models.images.decode import LOCAL_LIMITS, decode, upright_rgb
-from models.images.preprocess import Fit, Preprocessing, to_pixels
+from models.images.decode import LOCAL_LIMITS
+from models.images.preprocess import Fit, Preprocessing, read_pixels, to_pixels
+from models.images.upright import upright_rgb
 
 ImageInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray
 """One image: a path, the bytes of a file, a PIL image, or a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]."""
@@ -32,11 +30,6 @@ BATCH_AXES = 4
 
 MAX_WEBP_SIDE = 16_383
 """Pixels of the longest side that the format allows."""
-
-READERS = 4
-"""Threads that read and decode."""
-
-T = TypeVar("T")
 
 
 class NamedImage(NamedTuple):
@@ -78,36 +71,30 @@ def name_image(image: object, name: str = "the image") -> NamedImage:
         return NamedImage(name, upright_rgb(Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)))
     if isinstance(image, Image.Image):
         try:
-            return NamedImage(name, upright_rgb(image))
+            upright = upright_rgb(image)
+            return NamedImage(name, upright.copy() if upright is image else upright)
         except Exception as error:  # Pillow raises anything on a broken file
             raise BrokenImageError(f"{name}: this PIL image cannot be read: {error}") from error
     hint = "; give its bytes, file.read()" if hasattr(image, "read") else ""
     raise NotAnImageError(f"{name} is of type {type(image).__name__}, expected {EXPECTED}{hint}")
 
 
-def open_image(named: NamedImage) -> Image.Image:
-    """An image as it is seen, in RGB.
+def decode_input(
+    named: NamedImage, preprocessing: Preprocessing, fit: Fit | None
+) -> tuple[UInt8[np.ndarray, "H W C"], tuple[int, int]]:
+    """An image as a network's input, and the size (width, height) of the image as seen.
 
     Raises:
         DataError: a file that cannot be read.
         ImageError: one that cannot be decoded.
     """
     if isinstance(named.image, Image.Image):
-        return named.image
+        return to_pixels(named.image, preprocessing, fit), named.image.size
     data = named.image if isinstance(named.image, bytes) else read_file(named)
     try:
-        return decode(data, LOCAL_LIMITS)
+        return read_pixels(data, preprocessing, fit, LOCAL_LIMITS)
     except ImageError as error:
         raise type(error)(f"{named.name}: {error}") from error
-
-
-def decode_input(named: NamedImage, preprocessing: Preprocessing, fit: Fit | None) -> UInt8[np.ndarray, "H W C"]:
-    """An image as a network's input.
-
-    Raises:
-        DataError, ImageError: see `open_image`.
-    """
-    return to_pixels(open_image(named), preprocessing, fit)
 
 
 def encode_image(named: NamedImage) -> bytes:
@@ -147,28 +134,11 @@ def read_file(named: NamedImage) -> bytes:
         raise DataError(f"{named.name} cannot be read: {getattr(error, 'strerror', None) or error}{hint}") from error
 
 
-def read_ahead(images: Iterable[NamedImage], read: Callable[[NamedImage], T], ahead: int) -> Iterator[T]:
-    """`read` of every image, in order, on a few threads. At most `ahead` results and a few images wait in memory."""
-    room = threading.BoundedSemaphore(2 * READERS)
-
-    def read_one(image: NamedImage) -> T:
-        try:
-            return read(image)
-        finally:
-            room.release()
-
-    waiting: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="ijepa-read")
-    try:
-        for image in images:
-            room.acquire()
-            waiting.append(pool.submit(read_one, image))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+def memory_size(named: NamedImage) -> int:
+    """The bytes that an image holds before it is read: none where it is a path."""
+    if isinstance(named.image, Image.Image):
+        return named.image.width * named.image.height * len(named.image.getbands())
+    return len(named.image) if isinstance(named.image, bytes) else 0
 
 
 def _is_several(images: ImageInputs) -> bool:

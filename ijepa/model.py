@@ -1,23 +1,25 @@
 """A bundle in this process: `load`, and the model that it gives."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from ijepa.images import ImageInput, ImageInputs, decode_input, iterate, name_image, open_image, read_ahead
+from ijepa.images import ImageInput, ImageInputs, decode_input, iterate, memory_size, name_image
 from ijepa.options import check_fit, check_masks, check_positive, embed_options
 from ijepa.regions import RegionInput, parse_region, parse_targets
 from ijepa.results import Energy, Prediction, Target
 from models.bundle.manifest import Manifest
 from models.bundle.reader import Bundle, find_bundle, read_bundle
 from models.errors import DataError, OptionError
-from models.images.preprocess import Fit, to_pixels
+from models.images.preprocess import Fit
+from models.inference.ahead import read_ahead
 from models.inference.canonical import check_canonical
 from models.inference.energy import draw_blocks, energy_maps
-from models.inference.prediction import Regions, TargetSpace, check_predicts, predict_regions
+from models.inference.prediction import MAX_ROWS, Regions, TargetSpace, check_predicts, predict_regions
 from models.inference.regions import cut_warning, place_regions
 from models.runtimes.networks import Runtime
 from models.runtimes.select import open_runtime
@@ -51,6 +53,7 @@ class Model:
     def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
         self.bundle, self.runtime = bundle, runtime
         self.space = TargetSpace.of(bundle.manifest)
+        self._max_rows = max(MAX_ROWS, runtime.batch_size)
 
     def __repr__(self) -> str:
         return f"<ijepa.Model {self.manifest.id}: {self.runtime.name}, {self.runtime.precision}>"
@@ -73,13 +76,14 @@ class Model:
         normalize: bool = False,
         dtype: DType = "float32",
         fit: Fit | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
     ) -> Float[np.ndarray, "n *s D"]:
         """Embed one image or any number of them, in order: `[n, D]`, or `[n, gh, gw, D]` with `output="patches"`.
 
         The first axis is always there: one image gives n = 1. `images` is a path, bytes, a PIL image, a uint8 array, or an
-        iterable of these of any length; files are read and decoded on a few threads, `2 * batch_size` images ahead. `pooling`
-        and `fit` are the bundle's own where None; `normalize` scales every vector to length 1.
+        iterable of these of any length; they are read and decoded on a few threads, `2 * batch_size` images ahead of what is
+        computed. `pooling` and `fit` are the bundle's own where None; `normalize` scales every vector to length 1. Without
+        `batch_size` it is what was found best for this bundle on this machine.
 
         Raises:
             OptionError: an option that the bundle does not have.
@@ -87,13 +91,17 @@ class Model:
             ImageError: an image that cannot be used. The first that fails ends the call; the message says which it is.
         """
         options = embed_options(output, pooling, normalize, dtype, fit)
-        check_positive("batch_size", batch_size)
+        if batch_size is not None:
+            check_positive("batch_size", batch_size)
         output_name(self.manifest, options)
-        preprocessing = self.manifest.model.pixels
-        pixels = read_ahead(iterate(images), lambda image: decode_input(image, preprocessing, fit), 2 * batch_size)
+        preprocessing, size = self.manifest.model.pixels, batch_size or self.runtime.batch_size
+        reads = read_ahead(
+            iterate(images), lambda image: decode_input(image, preprocessing, fit)[0], 2 * size, memory_size
+        )
         batches = []
-        while batch := list(islice(pixels, batch_size)):
-            batches.append(embed_pixels(self.runtime, self.manifest, np.stack(batch), options))
+        with closing(reads):
+            while batch := list(islice(reads, size)):
+                batches.append(embed_pixels(self.runtime, self.manifest, np.stack(batch), options))
         if not batches:
             raise DataError("there are no images to embed; an iterator gives its images only once")
         vectors = np.concatenate(batches)
@@ -122,11 +130,10 @@ class Model:
         check_fit(fit)
         asked = parse_targets(targets, boxes)
         given = None if context is None else parse_region(context, "context")
-        opened = open_image(name_image(image))
         preprocessing = self.manifest.model.pixels
-        placed = place_regions(asked, given, opened.size, preprocessing, fit, self.grid)
-        pixels = to_pixels(opened, preprocessing, fit)[None]
-        (predictions,) = predict_regions(self.runtime, self.space, pixels, [placed.regions])
+        pixels, size = decode_input(name_image(image), preprocessing, fit)
+        placed = place_regions(asked, given, size, preprocessing, fit, self.grid)
+        (predictions,) = predict_regions(self.runtime, self.space, pixels[None], [placed.regions], self._max_rows)
         results = tuple(
             Target(
                 patches=each.patches,
@@ -160,8 +167,8 @@ class Model:
         check_fit(fit)
         check_masks(masks, seed)
         draws = self._draw_over_all(masks, seed)
-        pixels = decode_input(name_image(image), self.manifest.model.pixels, fit)[None]
-        energy = energy_maps(self.runtime, self.manifest, pixels, draws)[0]
+        pixels, _ = decode_input(name_image(image), self.manifest.model.pixels, fit)
+        energy = energy_maps(self.runtime, self.manifest, pixels[None], draws, self._max_rows)[0]
         z = self.space.z(energy.reshape(-1), np.arange(energy.size))
         return Energy(energy, float(energy.mean()), len(draws), seed, None if z is None else z.reshape(energy.shape))
 

@@ -67,6 +67,13 @@ class EncoderConfig(Frozen):
         return self.grid[0] * self.grid[1]
 
     @property
+    def flop(self) -> int:
+        """FLOP of encoding an image: its matrix products alone; a multiplication and an addition are 2."""
+        n, d = self.patches, self.width
+        block = 2 * n * (4 * d * d + 2 * d * self.hidden) + 4 * n * n * d
+        return self.depth * block + 2 * n * self.patch_size**2 * self.channels * d
+
+    @property
     def mlp_ratio(self) -> float:
         """The ratio that timm multiplies by the width and truncates to get `hidden`."""
         return (self.hidden + 0.5) / self.width

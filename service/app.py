@@ -6,19 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from models.errors import IJEPAError
 from models.images.decode import configure_pillow
+from models.progress import Progress, no_progress
 from service.api import health, pages
 from service.api.dependencies import Service
 from service.api.disconnect import ClientDisconnected
 from service.api.responses import json_response
 from service.api.v1 import embeddings, models, predict
 from service.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, ServiceError, translate
-from service.middleware import CatchErrors, HeadAsGet, RequestLog
+from service.middleware import CatchErrors, DirectRoutes, HeadAsGet, RequestLog
 from service.registry import open_registry
 from service.settings import Settings
 from service.telemetry import CLIENT_LEFT, Telemetry
@@ -26,9 +28,11 @@ from service.telemetry import CLIENT_LEFT, Telemetry
 log = logging.getLogger(__name__)
 
 ROUTERS = (embeddings.router, predict.router, models.router, health.router, pages.router)
+DIRECT = (embeddings.router, predict.router)
+"""Routers whose endpoints take the request alone; see `DirectRoutes`."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
     """An app with its bundles opened. They are checked in the background once it starts; until then it is not ready.
 
     Raises:
@@ -36,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     configure_pillow()
     telemetry = Telemetry()
-    registry = open_registry(settings, telemetry)
+    registry = open_registry(settings, telemetry, progress)
     telemetry.watch(registry.scheduler.waiting, lambda: registry.ready)
 
     @asynccontextmanager
@@ -63,17 +67,21 @@ def create_app(settings: Settings) -> FastAPI:
     telemetry.known_routes(
         sorted({route.path for router in ROUTERS for route in router.routes if isinstance(route, Route)})
     )
+    app.add_middleware(
+        DirectRoutes, routes=[route for router in DIRECT for route in router.routes if isinstance(route, APIRoute)]
+    )
     app.add_middleware(HeadAsGet)
     app.add_middleware(CatchErrors, answer=answer_error)
     app.add_middleware(RequestLog, telemetry=telemetry)
     app.add_exception_handler(ServiceError, answer_error)
-    app.add_exception_handler(ClientDisconnected, answer_nobody)
     app.add_exception_handler(HTTPException, answer_error)
     return app
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Any error in the one shape. An error of ours is logged whole and answered in one sentence."""
+    if isinstance(error, ClientDisconnected):
+        return Response(status_code=CLIENT_LEFT)  # nobody reads it: it is for the log and the metrics
     if isinstance(error, HTTPException):
         error = _from_http(error, request)
     elif isinstance(error, IJEPAError):
@@ -84,11 +92,6 @@ async def answer_error(request: Request, error: Exception) -> Response:
     request.state.error_code = error.code
     request.app.state.service.telemetry.errors.labels(error.code).inc()
     return json_response(error.body(), error.status, error.headers())
-
-
-async def answer_nobody(_request: Request, _error: Exception) -> Response:
-    """For the log and the metrics alone."""
-    return Response(status_code=CLIENT_LEFT)
 
 
 def _from_http(error: HTTPException, request: Request) -> ServiceError:

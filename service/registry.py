@@ -13,8 +13,10 @@ from models.bundle.manifest import Manifest
 from models.bundle.reader import Bundle, find_bundle, read_bundle, zoo
 from models.errors import ConfigError, IJEPAError
 from models.inference.canonical import check_canonical
-from models.runtimes.networks import Runtime
-from models.runtimes.select import open_runtime
+from models.progress import Progress, no_progress
+from models.runtimes.batches import ladder
+from models.runtimes.choices import Choice
+from models.runtimes.select import choose, open_choice
 from service.errors import Draining, ModelNotFound, NotReady, UnsupportedOption
 from service.operations.base import Context, Decoders, Operation
 from service.operations.table import OPERATIONS
@@ -25,6 +27,9 @@ from service.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=Operation)
+
+WARM_SECONDS = 2.0
+"""For how long batch sizes are run before a model is ready; those that are left are prepared when they first come."""
 
 
 class State(StrEnum):
@@ -39,8 +44,8 @@ class State(StrEnum):
 class LoadedModel:
     """One bundle, what computes it, and its operations. It is ready once the canonical image came out right."""
 
-    def __init__(self, bundle: Bundle, runtime: Runtime, context: Context) -> None:
-        self.bundle, self.runtime = bundle, runtime
+    def __init__(self, choice: Choice, context: Context) -> None:
+        self.choice, self.bundle, self.runtime = choice, context.bundle, context.runtime
         self.state, self.problem = State.LOADING, "the model is being loaded and checked"
         self.images_per_second = 0.0
         self._max_batch = context.max_batch
@@ -61,10 +66,10 @@ class LoadedModel:
         return cast(Kind, self._operations[kind.name])
 
     def check(self) -> None:
-        """Compute the canonical image, then measure the speed; the state says how it went. Blocks for a second or more."""
+        """Compute the canonical image, then one batch of each size; the state says how it went. Blocks for seconds."""
         try:
             check_canonical(self.runtime, self.bundle)
-            self._measure()
+            self._warm()
         except IJEPAError as error:
             log.error("%s is not ready: %s", self.manifest.id, error)
             self.state, self.problem = State.FAILED, str(error)
@@ -75,15 +80,18 @@ class LoadedModel:
             if self.state is State.LOADING:  # a server that was told to stop meanwhile stays so
                 self.state = State.READY
 
-    def _measure(self) -> None:
-        """Images a second of a full batch, or of as large a one as a second allows: the median of three."""
-        pixels = self.bundle.canonical()["pixels"][None]
-        size = int(min(self._max_batch, max(1, 1 / self._seconds(pixels))))
-        batch = np.repeat(pixels, size, axis=0)
-        seconds = float(np.median([self._seconds(batch) for _ in range(4)][1:]))
-        self.images_per_second = size / seconds
+    def _warm(self) -> None:
+        """Run every batch size, so that no request waits for a shape to be prepared; the last one gives the speed."""
+        pixels, until = self.bundle.canonical()["pixels"][None], time.perf_counter() + WARM_SECONDS
+        for size in ladder(self._max_batch):
+            batch = np.repeat(pixels, size, axis=0)
+            self._seconds(batch)
+            seconds = self._seconds(batch) / size
+            if time.perf_counter() > until:
+                break
+        self.images_per_second = 1 / seconds
         for operation in self._operations.values():
-            operation.work.seconds_per_item = operation.cost * seconds / size
+            operation.work.seconds_per_item = operation.cost * seconds
 
     def _seconds(self, batch: UInt8[np.ndarray, "B H W C"]) -> float:
         start = time.perf_counter()
@@ -160,8 +168,10 @@ class Registry:
         self.scheduler.close()
 
 
-def open_registry(settings: Settings, telemetry: Telemetry) -> Registry:
+def open_registry(settings: Settings, telemetry: Telemetry, progress: Progress = no_progress) -> Registry:
     """A model for each bundle of the settings, or for the first of the zoo. They are not checked yet.
+
+    The first time on a machine the ways to run a bundle are measured, which takes seconds (`models.runtimes.select.choose`).
 
     Raises:
         BundleError, ConfigError: a bundle or a runtime that cannot be used.
@@ -174,13 +184,15 @@ def open_registry(settings: Settings, telemetry: Telemetry) -> Registry:
         if bundle.manifest.id in bundles:
             raise ConfigError(f"two bundles have the id {bundle.manifest.id!r}; export one of them under another")
         bundles[bundle.manifest.id] = bundle
-    runtimes = [
-        open_runtime(settings.runtime, bundle, settings.threads, settings.precision) for bundle in bundles.values()
+    choices = [
+        choose(settings.runtime, bundle, settings.threads, settings.precision, progress) for bundle in bundles.values()
     ]
     scheduler = Scheduler(Limits(settings.queue_seconds, settings.deadline_seconds), telemetry.batch)
     decoders = Decoders(settings.deadline_seconds)
     models = []
-    for bundle, runtime in zip(bundles.values(), runtimes, strict=True):
-        context = Context(bundle, runtime, scheduler, decoders, settings.decode_limits, settings.max_batch)
-        models.append(LoadedModel(bundle, runtime, context))
+    for bundle, choice in zip(bundles.values(), choices, strict=True):
+        runtime = open_choice(choice, bundle, settings.threads)
+        max_batch = min(settings.max_batch, runtime.batch_size)
+        context = Context(bundle, runtime, scheduler, decoders, settings.decode_limits, max_batch)
+        models.append(LoadedModel(choice, context))
     return Registry(models, scheduler, decoders)

@@ -1,16 +1,18 @@
 """One scheduler for a device, which owns the only queue: it decides what runs next, and every waiter is answered.
 
-No timer: a batch is whatever of one kind of work came while the last batch ran. A waiter gets its result, the error of its
-batch or `DeadlineExceeded`; the place of one that has left is not computed. The scheduler is generic in its items and knows no
+No timer and no padding: a batch is what of one kind of work came while the last batch ran, in one of the sizes of that work. A
+waiter gets its result, the error of its batch or `DeadlineExceeded`; the place of one that has left is not computed. Waiters are
+futures of event loops, and the answers of a batch go to a loop in one call. The scheduler is generic in its items and knows no
 operation by name.
 """
 
+import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -31,15 +33,22 @@ class Limits(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Work(Generic[Item, Result]):
-    """A kind of work: `run` gets at most `max_batch` items and returns as many results in their order.
+    """A kind of work: `run` gets items, as many as one of `sizes` says, and returns as many results in their order.
 
-    `seconds_per_item` is a moving average of what was measured; 0 before anything ran.
+    `sizes` ascend from 1. `seconds_per_item` is a moving average of what was measured; 0 before anything ran.
     """
 
     name: str
     run: Callable[[Sequence[Item]], Sequence[Result]]
-    max_batch: int
+    sizes: Sequence[int]
     seconds_per_item: float = 0.0
+
+    def __post_init__(self) -> None:
+        assert self.sizes[0] == 1, f"what waits alone needs a size of 1, the sizes are {self.sizes}"
+
+    def size_for(self, waiting: int) -> int:
+        """The largest size that so many items fill; 0 for none."""
+        return next((size for size in reversed(self.sizes) if size <= waiting), 0)
 
     def measured(self, seconds: float, items: int) -> None:
         """Take a batch into the average."""
@@ -48,19 +57,48 @@ class Work(Generic[Item, Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[Result]):
-    """A result, when (by the monotonic clock) its batch started, and for how many seconds it ran."""
+class Done(Generic[Item, Result]):
+    """An item and its result.
 
+    By the monotonic clock: since when it was in the server, when it was queued, when its batch started; and the batch's seconds.
+    """
+
+    item: Item
     result: Result
+    since: float
+    queued: float
     started: float
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     item: Any
-    future: "Future[Done[Any]]"
+    future: "asyncio.Future[Done[Any, Any]]"
     since: float
+    queued: float
+
+
+def answer(answers: Iterable[tuple["asyncio.Future[Any]", object]]) -> None:
+    """Give futures their results, or their errors, from another thread: one call to each event loop.
+
+    Whoever has left, or whose loop is closed, is passed over.
+    """
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], object]]] = {}
+    for pair in answers:
+        by_loop.setdefault(pair[0].get_loop(), []).append(pair)
+    for loop, pairs in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(_set, pairs)
+
+
+def _set(answers: list[tuple["asyncio.Future[Any]", object]]) -> None:
+    for future, value in answers:
+        if future.done():
+            continue
+        if isinstance(value, Exception):
+            future.set_exception(value)
+        else:
+            future.set_result(value)
 
 
 class Scheduler:
@@ -75,21 +113,27 @@ class Scheduler:
         self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work[Item, Result], item: Item, since: float | None = None) -> "Future[Done[Result]]":
-        """Queue an item that has been in the server `since` (by the monotonic clock; now if not given).
+    def submit(
+        self,
+        work: Work[Item, Result],
+        item: Item,
+        future: "asyncio.Future[Done[Item, Result]]",
+        since: float | None = None,
+    ) -> None:
+        """Queue an item that has been in the server `since` (by the monotonic clock; now if not given). From any thread.
 
-        Cancelling the future before its batch starts takes it out.
+        `future` gets the answer. Cancelling it before its batch starts takes the item out.
 
         Raises:
             NotReady: the scheduler is closed.
         """
+        now = time.monotonic()
+        waiting = _Waiting(item, future, now if since is None else since, now)
         with self._wake:
             if self._closed:
                 raise NotReady("the server is stopping")
-            waiting = _Waiting(item, Future(), time.monotonic() if since is None else since)
             self._queues.setdefault(work, deque()).append(waiting)
             self._wake.notify()
-        return waiting.future
 
     def check_overload(self, coming: float = 0.0) -> None:
         """Would an item submitted now wait too long, behind the queue and `coming` seconds of work that will be in it soon?
@@ -129,29 +173,32 @@ class Scheduler:
                     self._wake.wait()
                 if not self._queues:
                     return
-                work, batch = self._take()
+                work, batch, late = self._take()
                 self._running_seconds = len(batch) * work.seconds_per_item
+            if late:
+                message = f"waited more than {self._limits.deadline_seconds:.0f} s for the model"
+                answer((waiting.future, DeadlineExceeded(message)) for waiting in late)
             if batch:
                 self._run(work, batch)
 
-    def _take(self) -> tuple[Work[Any, Any], list[_Waiting]]:
-        """The work whose first item has waited longest, and a batch of its items whose waiters are still there and in time."""
+    def _take(self) -> tuple[Work[Any, Any], list[_Waiting], list[_Waiting]]:
+        """The work whose first item has waited longest, the first of its items that fill a size, and those that waited too long.
+
+        Items whose waiters have left are dropped.
+        """
         work = min(self._queues, key=lambda each: self._queues[each][0].since)
-        queue, now = self._queues[work], time.monotonic()
+        queue, oldest = self._queues[work], time.monotonic() - self._limits.deadline_seconds
         batch: list[_Waiting] = []
-        while queue and len(batch) < work.max_batch:
+        late: list[_Waiting] = []
+        while queue and len(batch) < work.sizes[-1]:
             waiting = queue.popleft()
-            if not waiting.future.set_running_or_notify_cancel():
-                continue
-            if now - waiting.since > self._limits.deadline_seconds:
-                waiting.future.set_exception(
-                    DeadlineExceeded(f"waited more than {self._limits.deadline_seconds:.0f} s for the model")
-                )
-                continue
-            batch.append(waiting)
+            if not waiting.future.done():
+                (batch if waiting.since >= oldest else late).append(waiting)
+        size = work.size_for(len(batch))
+        queue.extendleft(reversed(batch[size:]))
         if not queue:
             del self._queues[work]
-        return work, batch
+        return work, batch[:size], late
 
     def _run(self, work: Work[Any, Any], batch: list[_Waiting]) -> None:
         start = time.monotonic()
@@ -160,12 +207,14 @@ class Scheduler:
             assert len(results) == len(batch), f"{len(results)} results for {len(batch)} items"
         except Exception:  # whatever it is, every waiter of the batch has to hear of it
             log.exception("a batch of %d failed", len(batch))
-            for waiting in batch:
-                waiting.future.set_exception(Internal("the model failed on this batch; the server's log says why"))
+            message = "the model failed on this batch; the server's log says why"
+            answer((waiting.future, Internal(message)) for waiting in batch)
             return
         seconds = time.monotonic() - start
         with self._wake:
             work.measured(seconds, len(batch))
         self._on_batch(work.name, len(batch), seconds)
-        for waiting, result in zip(batch, results, strict=True):
-            waiting.future.set_result(Done(result, start, seconds))
+        answer(
+            (waiting.future, Done(waiting.item, result, waiting.since, waiting.queued, start, seconds))
+            for waiting, result in zip(batch, results, strict=True)
+        )

@@ -182,6 +182,9 @@ class ModelDescription(ModelItem):
     operations: list[str]
     precision: str
     runtime: str
+    batch_size: int
+    accuracy: dict[str, Any]
+    ways: list[dict[str, Any]]
     images_per_second: float
     limits: dict[str, int]
 

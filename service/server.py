@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 from types import FrameType
 
@@ -41,6 +42,8 @@ def make_server(app: FastAPI, registry: Registry, settings: Settings) -> Server:
     """A server that answers signals from now on, before it runs and after: uvicorn takes them over only in between."""
     config = uvicorn.Config(
         app,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        http="httptools",
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=settings.drain_seconds,

@@ -15,6 +15,15 @@ GOLDEN = Path(__file__).parent / "golden" / "bundle"
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What tests keep between starts is not kept in the user's cache, and what the user keeps there is not seen by tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """A real bundle of a few kB: 16x16 RGB images, 4x4 patches."""

@@ -1,6 +1,6 @@
 """The model card of a bundle: what the network is, where it comes from, what was measured."""
 
-from models.bundle.manifest import PREDICTOR, ManifestDraft, Provenance
+from models.bundle.manifest import PREDICTOR, ManifestDraft, Provenance, Variant
 
 
 def model_card(manifest: ManifestDraft, text: str | None = None) -> str:
@@ -49,7 +49,7 @@ def measured(manifest: ManifestDraft) -> str:
     return (
         f"## What was measured\n\n{probes}\n"
         f"Max abs difference between ONNX Runtime and PyTorch in float32: {parity} (allowed: {allowed:.1e}).\n"
-        f"{precisions(manifest)}"
+        f"{precisions(manifest)}{decoding(manifest)}"
     )
 
 
@@ -62,6 +62,34 @@ def precisions(manifest: ManifestDraft) -> str:
         )
         sentences.append(
             f"In {name}, on {variant.images:,} images of {variant.measured_on}: mean-centred cosine to float32, first percentile "
-            f"and mean, {graphs}.\n"
+            f"and mean, {graphs}{_poolings(variant)}.\n"
         )
     return "".join(sentences)
+
+
+def _poolings(variant: Variant) -> str:
+    """First percentiles by pooling, where there are such."""
+    each = ", ".join(f"{name} {x.first_percentile:.5f}" for name, x in variant.poolings.items())
+    return f"; first percentile by pooling: {each}" if each else ""
+
+
+def with_precisions(card: str, old_id: str, manifest: ManifestDraft) -> str:
+    """An existing card with the sentences of `precisions`, behind the one on parity; a heading with the old id gets the new one."""
+    old = tuple(f"In {name}, on " for name in manifest.variants)
+    lines = [line for line in card.splitlines() if not line.startswith(old)]
+    if lines and lines[0] == f"# {old_id}":
+        lines[0] = f"# {manifest.id}"
+    parity = [i for i, line in enumerate(lines) if line.startswith("Max abs difference between ")]
+    place = parity[-1] + 1 if parity else len(lines)
+    return "\n".join([*lines[:place], *precisions(manifest).splitlines(), *lines[place:]]) + "\n"
+
+
+def decoding(manifest: ManifestDraft) -> str:
+    """A sentence on scaled decoding, where it was measured."""
+    if not (measured := manifest.scaled_decoding):
+        return ""
+    used = "used" if manifest.model.pixels.decoding == "scaled" else "not used"
+    return (
+        f"JPEGs decoded at a smaller scale ({used}), on {measured.images:,} images of {measured.measured_on}: mean-centred cosine "
+        f"to exact decoding, first percentile and mean, {measured.accuracy.first_percentile:.5f} and {measured.accuracy.mean:.5f}.\n"
+    )

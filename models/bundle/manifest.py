@@ -78,10 +78,12 @@ class Accuracy(Frozen):
 class Variant(Frozen):
     """A bundle in another precision: how close each graph is to float32, measured on `images` images of `measured_on`.
 
+    `accuracy` is of each graph's worst output, `poolings` of each pooling (empty in bundles of older versions).
     `probe_difference` is the difference in linear-probe accuracy from float32 in percentage points, by pooling.
     """
 
     accuracy: dict[str, Accuracy]
+    poolings: dict[str, Accuracy] = Field(default_factory=dict)
     images: int
     measured_on: str
     probe_difference: dict[str, float] = Field(default_factory=dict)
@@ -90,6 +92,14 @@ class Variant(Frozen):
     def worst(self) -> float:
         """The lowest first percentile of its graphs."""
         return min(accuracy.first_percentile for accuracy in self.accuracy.values())
+
+
+class ScaledDecoding(Frozen):
+    """Features of `images` JPEGs decoded at a smaller scale, compared with those of the same decoded in full."""
+
+    accuracy: Accuracy
+    images: int
+    measured_on: str
 
 
 class Calibration(Frozen):
@@ -190,6 +200,7 @@ class ManifestDraft(Frozen):
     stored_weights: StoredWeights
     parity: dict[str, Parity]
     variants: dict[str, Variant] = Field(default_factory=dict)
+    scaled_decoding: ScaledDecoding | None = None
     accuracy_floor: float = 0.9995
     tolerance: dict[str, float]
     probes: Results | None = None

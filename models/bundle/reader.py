@@ -68,9 +68,13 @@ def check_id(text: str) -> str:
     return text
 
 
+FROM_FLOAT32 = ("float32", "bfloat16")
+"""Precisions without graphs of their own: they run the float32 graphs."""
+
+
 def variant_file(name: str, precision: str) -> str:
     """The file of a graph in a precision: `encoder.onnx`, `encoder.int8.onnx`."""
-    return name if precision == "float32" else f"{name.removesuffix('.onnx')}.{precision}.onnx"
+    return name if precision in FROM_FLOAT32 else f"{name.removesuffix('.onnx')}.{precision}.onnx"
 
 
 def zoo() -> list[str]:

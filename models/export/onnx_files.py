@@ -57,6 +57,7 @@ def save_graph(model: ir.Model, path: Path, progress: Progress = no_progress) ->
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
     data = path.with_name(f"{path.name}.data")
     if size <= MAX_INLINE_BYTES and not data.exists():
+        ir.external_data.load_to_model(model)  # of a graph that was read with weights beside it
         ir.save(model, path)
         return
     with progress(len(model.graph.initializers), f"writing {path.name}", "tensors") as stage:

@@ -1,17 +1,15 @@
 """Parity of the exported graphs with PyTorch, and the canonical image by which a server checks it again."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from models.bundle.manifest import CONTEXT, ENCODER, PREDICTOR, Parity
-from models.bundle.reader import variant_file
 from models.errors import ExportError
 from models.export.graphs import NO_WHITENINGS, ContextGraph, EncoderGraph, PredictorGraph
 from models.export.whitening import Whitening
-from models.inference.canonical import canonical_image, canonical_outputs
+from models.inference.canonical import canonical_image
 from models.network.ijepa import IJEPA
 from models.runtimes.onnxruntime import Session
 
@@ -100,39 +98,6 @@ class Reference:
                 "predicted": self.outputs(PREDICTOR, *one)[0][0],
             }
         return canonical
-
-
-class GraphFiles:
-    """The graphs of a folder that is not a bundle yet, as `models.runtimes.networks.Networks`."""
-
-    def __init__(self, folder: Path, precision: str) -> None:
-        self._folder, self._precision = folder, precision
-
-    def encode(self, pixels: np.ndarray, outputs: Sequence[str]) -> Arrays:
-        """See `Networks.encode`."""
-        return dict(zip(outputs, self._session(ENCODER).run(outputs, pixels=pixels), strict=True))
-
-    def encode_context(self, pixels: np.ndarray, context_ids: np.ndarray) -> np.ndarray:
-        """See `Networks.encode_context`."""
-        return self._session(CONTEXT).run(["context_tokens"], pixels=pixels, context_ids=context_ids)[0]
-
-    def predict(self, context_tokens: np.ndarray, context_ids: np.ndarray, target_ids: np.ndarray) -> np.ndarray:
-        """See `Networks.predict`."""
-        inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
-        return self._session(PREDICTOR).run(["predicted"], **inputs)[0]
-
-    def _session(self, name: str) -> Session:
-        return Session(self._folder / variant_file(name, self._precision))
-
-
-def canonical_tolerance(folder: Path, precision: str, canonical: Arrays, poolings: Sequence[str]) -> float:
-    """The tolerance of a precision: twice the max abs difference of its canonical outputs from float32, over max(1, RMS).
-
-    Twice, because other machines round differently. `poolings` are those that are compared.
-    """
-    outputs = canonical_outputs(GraphFiles(folder, precision), canonical, list(poolings))
-    worst = max(float(np.abs(values - canonical[name]).max()) for name, values in outputs.items())
-    return 2 * worst / max(1.0, float(np.sqrt(np.mean(np.square(canonical["tokens"])))))
 
 
 def _pad(values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from models.bundle.card import model_card
 from models.bundle.manifest import (
     CANONICAL,
     CARD,
+    ENCODER,
     TRAINING_LOG,
     Manifest,
     ManifestDraft,
@@ -25,9 +26,10 @@ from models.bundle.reader import check_replaceable, write_manifest
 from models.bundle.results import Results
 from models.checkpoint.store import LATEST, RUN_LOG, WEIGHTS, Checkpoint, load_model
 from models.errors import ConfigError
+from models.export.decoding import DecodedImages, measure_scaled_decoding, with_scaled_decoding
 from models.export.graphs import NO_WHITENINGS, EncoderGraph, graph_names, poolings_by_width, round_weights, trace
 from models.export.onnx_files import save_graph, store_as_float16
-from models.export.parity import TOLERANCE, Reference, canonical_tolerance
+from models.export.parity import TOLERANCE, Reference
 from models.export.provenance import distance_of, masking_of, provenance_of, with_dataset_name
 from models.export.quantize import CalibrationImages, add_precision, check_calibration_images
 from models.export.whitening import MIN_WHITENING_IMAGES, Whitening, fit_whitening
@@ -50,6 +52,7 @@ def export_bundle(
     precisions: Sequence[str] = (),
     images: CalibrationImages | None = None,
     whiten: CalibrationImages | None = None,
+    decoded: DecodedImages | None = None,
     progress: Progress = no_progress,
 ) -> Manifest:
     """Write a bundle, completely or not at all. A network without context encoder or predictor gives `encoder.onnx` alone.
@@ -57,7 +60,8 @@ def export_bundle(
     `licence` and `dataset_name` replace what the checkpoint states; `card` is the text of the model card. With
     `weights="float16"` matrices are rounded to float16 first; the graphs store them so, cast them at load and compute in
     float32, and parity is with the rounded network. `precisions` (names of `QUANTIZERS`) are written beside float32,
-    calibrated and measured on `images`. With `whiten` every pooling has a whitened form too, fitted on these images.
+    calibrated and measured on `images`. With `whiten` every pooling has a whitened form too, fitted on these images. With
+    `decoded`, JPEGs are decoded at a smaller scale where the features of these images are within `accuracy_floor`.
 
     Raises:
         BundleError: `out` holds something other than a bundle.
@@ -90,11 +94,11 @@ def export_bundle(
         tolerance = {"float32": TOLERANCE}
         for precision in precisions:
             assert images is not None
-            variant = add_precision(folder, precision, graphs, encoder, images, progress)
-            difference = measured.difference(precision) if measured else {}
-            variants[precision] = variant.model_copy(update={"probe_difference": difference})
             plain = list(poolings_by_width(encoder))
-            tolerance[precision] = canonical_tolerance(folder, precision, canonical, plain)
+            added = add_precision(folder, precision, graphs, encoder, images, canonical, plain, progress)
+            difference = measured.difference(precision) if measured else {}
+            variants[precision] = added.variant.model_copy(update={"probe_difference": difference})
+            tolerance[precision] = added.tolerance
 
         parity: dict[str, Parity] = {}
         for name in graphs:
@@ -117,6 +121,11 @@ def export_bundle(
             tolerance=tolerance,
             probes=measured,
         )
+        if decoded:
+            encoder_graph = Session(folder / ENCODER)
+            draft = with_scaled_decoding(
+                draft, measure_scaled_decoding(encoder_graph, list(draft.poolings), decoded, progress)
+            )
         (folder / CARD).write_text(model_card(draft, card))
         _copy_training_log(checkpoint, folder)
         return write_manifest(folder, draft)

@@ -6,6 +6,8 @@ The one decoder of service, jobs, training and probes. Whatever Pillow raises on
 import io
 import re
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from PIL import (
 )
 
 from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
+from models.images.upright import LEFT_IS_LAST, SIDEWAYS, TOP_IS_LAST, orientation_of, upright_rgb
 
 PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -88,6 +91,18 @@ def image_format(head: bytes) -> str | None:
     return next((name for name, magic in _MAGIC if magic.match(head)), None)
 
 
+class Decoded(NamedTuple):
+    """An image as it is meant to be seen, in RGB, and the size (width, height) that it has in full.
+
+    Where it was decoded at a smaller scale, the full image is the part `box` (left, top, right, bottom) of it: a side that is
+    not a multiple of the scale ends within a pixel.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+
 def decode(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Image.Image:  # noqa: B008 -- an immutable record
     """The image as it is meant to be seen, in RGB.
 
@@ -97,23 +112,50 @@ def decode(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Image.Image:  
         ImagePixelsError: more pixels than allowed, read from the header.
         BrokenImageError: a known format that cannot be decoded.
     """
-    if len(data) > limits.max_bytes:
-        raise ImageBytesError(f"an image may have {limits.max_bytes:,} bytes, this one has {len(data):,}")
-    image = _open(data)
-    width, height = image.size
-    if width * height > limits.max_pixels or max(width, height) > MAX_SIDE:
-        raise ImagePixelsError(
-            f"an image may have {limits.max_pixels:,} pixels and sides of {MAX_SIDE:,}, "
-            f"this one has {width} x {height} = {width * height:,}"
-        )
-    if not width * height:
-        raise BrokenImageError(f"this {image.format} has {width} x {height} pixels")
-    try:
+    image = _open_within(data, limits)
+    with _translated(image):
         return upright_rgb(image)
-    except Image.DecompressionBombError as error:
-        raise _pillow_limit(image.format, error) from error
-    except Exception as error:
-        raise BrokenImageError(f"this {image.format} cannot be decoded: {_reason(error)}") from error
+
+
+def decode_scaled(
+    data: bytes,
+    scale_of: Callable[[tuple[int, int]], int],
+    limits: DecodeLimits = DecodeLimits(),  # noqa: B008
+) -> Decoded:
+    """Like `decode`, but a JPEG at 1/2, 1/4 or 1/8 of its size where `scale_of` its size (width, height) is 2, 4 or 8.
+
+    libjpeg computes fewer pixels from each 8x8 block then. The limits are on the full size. Other formats, and JPEGs that cannot
+    be decoded at a smaller scale (lossless ones), are decoded in full.
+
+    Raises:
+        ImageError: see `decode`.
+    """
+    image = _open_within(data, limits)
+    with _translated(image):
+        if image.format == "JPEG" and (decoded := _decode_jpeg_scaled(data, image, scale_of)):
+            return decoded
+        rgb = upright_rgb(image)
+    return Decoded(rgb, rgb.size, (0.0, 0.0, float(rgb.width), float(rgb.height)))
+
+
+def _decode_jpeg_scaled(data: bytes, image: Image.Image, scale_of: Callable[[tuple[int, int]], int]) -> Decoded | None:
+    """A JPEG, opened as `image`, at the scale that is asked for; None where that is 1 or fails."""
+    orientation = orientation_of(image)
+    size = image.size[::-1] if orientation in SIDEWAYS else image.size
+    scale = scale_of(size)
+    if scale == 1:
+        return None
+    small = _open(data)
+    small.draft(None, (image.width // scale, image.height // scale))
+    try:
+        small.load()
+    except Exception:  # noqa: BLE001 -- decoding it in full says what is wrong
+        return None
+    rgb = upright_rgb(small)
+    width, height = size[0] / scale, size[1] / scale
+    left = rgb.width - width if orientation in LEFT_IS_LAST else 0.0
+    top = rgb.height - height if orientation in TOP_IS_LAST else 0.0
+    return Decoded(rgb, size, (left, top, left + width, top + height))
 
 
 def decode_mask(data: bytes) -> Bool[np.ndarray, "mh mw"]:
@@ -139,41 +181,24 @@ def decode_mask(data: bytes) -> Bool[np.ndarray, "mh mw"]:
     return (pixels if pixels.ndim == 2 else pixels.max(axis=2)) != 0
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image as it is meant to be seen: turned as its EXIF says, transparency over white, 16 bits scaled to 8, RGB."""
-    image.load()
-    if turn := _TURNS.get(_orientation(image)):
-        image = image.transpose(turn)
-    if image.mode.startswith("I"):  # Pillow clips 16-bit greys when it converts them; scale instead
-        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
-    return image.convert("RGB")
+def _open_within(data: bytes, limits: DecodeLimits) -> Image.Image:
+    """The file with its header read, within the limits.
 
-
-_EXIF_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each EXIF orientation."""
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8. An image with unreadable metadata counts as upright."""
-    try:
-        value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 -- see `decode`; the pixels can be read all the same
-        return 1
-    return value if isinstance(value, int) else 1
+    Raises:
+        ImageError: see `decode`.
+    """
+    if len(data) > limits.max_bytes:
+        raise ImageBytesError(f"an image may have {limits.max_bytes:,} bytes, this one has {len(data):,}")
+    image = _open(data)
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > MAX_SIDE:
+        raise ImagePixelsError(
+            f"an image may have {limits.max_pixels:,} pixels and sides of {MAX_SIDE:,}, "
+            f"this one has {width} x {height} = {width * height:,}"
+        )
+    if not width * height:
+        raise BrokenImageError(f"this {image.format} has {width} x {height} pixels")
+    return image
 
 
 def _open(data: bytes) -> Image.Image:
@@ -192,6 +217,17 @@ def _open(data: bytes) -> Image.Image:
         raise _pillow_limit(name, error) from error
     except Exception as error:
         raise BrokenImageError(f"this {name} is broken, its header cannot be read: {_reason(error)}") from error
+
+
+@contextmanager
+def _translated(image: Image.Image) -> Iterator[None]:
+    """Whatever Pillow raises as one of our errors: a reader may raise anything on a broken file."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise _pillow_limit(image.format, error) from error
+    except Exception as error:
+        raise BrokenImageError(f"this {image.format} cannot be decoded: {_reason(error)}") from error
 
 
 def _pillow_limit(name: str | None, error: Image.DecompressionBombError) -> ImagePixelsError:

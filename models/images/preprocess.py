@@ -12,9 +12,19 @@ from jaxtyping import UInt8
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.images.decode import DecodeLimits, decode
+from models.images.decode import DecodeLimits, decode, decode_scaled
 
 Fit = Literal["crop", "squash"]
+Decoding = Literal["exact", "scaled"]
+
+SCALES = (8, 4, 2)
+"""A JPEG can be decoded at one of these fractions of its size."""
+MARGIN = 2
+"""A JPEG is decoded at a smaller scale as long as the view keeps this many times the network's pixels in both directions.
+
+It is part of what `scaled` means. On photographs that have just this many, the first percentile of the mean-centred cosine to
+exact decoding was 0.9997 at 2, 0.9992 at 1.5 and 0.9952 at 1.
+"""
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 """Pillow's filters, which always smooth when they shrink."""
@@ -32,7 +42,9 @@ class Preprocessing(BaseModel):
     `size` is (height, width). `fit` is what is done where a request does not say. `crop` is the share of the short side that
     the centre crop keeps (224 of 256 is 0.875). `mean` and `std` are per channel, of pixels scaled to 0..1. One channel means
     luminance (ITU-R 601). With `whole_pixels` the image is resized to whole pixels before the crop, and the crop starts at
-    one, as torchvision's Resize and CenterCrop do: up to a pixel less exact, and the same numbers as theirs.
+    one, as torchvision's Resize and CenterCrop do: up to a pixel less exact, and the same numbers as theirs. `decoding` is of
+    large JPEGs: `scaled` decodes them at 1/2, 1/4 or 1/8 of their size where that leaves the view `MARGIN` times the network's
+    pixels, which is several times faster and changes the numbers a little. Training always decodes exactly.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +57,7 @@ class Preprocessing(BaseModel):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    decoding: Decoding = "exact"
 
     def model_post_init(self, _: object) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
@@ -113,8 +126,27 @@ def read_pixels(
     Raises:
         ImageError: see `models.images.decode.decode`.
     """
-    image = decode(data, limits)
-    return to_pixels(image, preprocessing, fit), image.size
+    if preprocessing.decoding == "exact":
+        image = decode(data, limits)
+        return to_pixels(image, preprocessing, fit), image.size
+    image, size, box = decode_scaled(data, lambda size: decoding_scale(size, preprocessing, fit), limits)
+    return resample(image, preprocessing, _within(box, view_of(size, preprocessing, fit), size)), size
+
+
+def decoding_scale(size: tuple[int, int], preprocessing: Preprocessing, fit: Fit | None = None) -> int:
+    """By how much an image of `size` can be reduced, one of `SCALES` or 1, so that its view has `MARGIN` times the pixels needed."""
+    view = view_of(size, preprocessing, fit)
+    height, width = preprocessing.size
+    room = min((view.right - view.left) / width, (view.bottom - view.top) / height)
+    return next((scale for scale in SCALES if room >= MARGIN * scale), 1)
+
+
+def _within(box: tuple[float, float, float, float], view: View, size: tuple[int, int]) -> View:
+    """A view of an image of `size` where the image is the part `box` of another."""
+    left, top, right, bottom = box
+    across, down = (right - left) / size[0], (bottom - top) / size[1]
+    moved = View(left + view.left * across, top + view.top * down, left + view.right * across, top + view.bottom * down)
+    return View(max(left, moved.left), max(top, moved.top), min(right, moved.right), min(bottom, moved.bottom))
 
 
 def resample(image: Image.Image, preprocessing: Preprocessing, view: View) -> UInt8[np.ndarray, "H W C"]:

@@ -1,17 +1,14 @@
 """What energy is usual at each place of the grid: mean and standard deviation over images."""
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from models.bundle.manifest import Calibration, Manifest
 from models.errors import ConfigError, DataError, IJEPAError
-from models.images.preprocess import to_pixels
-from models.images.sources.base import Source
+from models.images.sources.base import Source, item_pixels
 from models.inference.energy import draw_blocks, energy_maps
-from models.inference.prediction import Regions
-from models.progress import Progress, Stage, no_progress
+from models.progress import Progress, no_progress
 from models.runtimes.networks import Networks
 
 MIN_IMAGES = 2
@@ -48,13 +45,13 @@ def calibrate(
             pixels = []
             for index in indices:
                 try:
-                    pixels.append(to_pixels(source.open(index), manifest.model.pixels))
+                    pixels.append(item_pixels(source, index, manifest.model.pixels))
                 except IJEPAError as error:
                     unreadable.append(str(error))
             stage.update((len(indices) - len(pixels)) * masks)
             if pixels:
                 draws = draw_blocks(manifest.masking, manifest.grid, masks, seed + start)
-                maps.append(energy_maps(networks, manifest, np.stack(pixels), _counted(draws, stage, len(pixels))))
+                maps.append(energy_maps(networks, manifest, np.stack(pixels), draws, drawn=stage.update))
     if (images := sum(map(len, maps))) < MIN_IMAGES:
         broken = f", {len(unreadable)} of which cannot be read ({unreadable[0]})" if unreadable else ""
         raise DataError(
@@ -76,10 +73,3 @@ def calibrate(
         measured_on=source.description + (f", {len(unreadable):,} of which cannot be read" if unreadable else ""),
     )
     return Calibrated(calibration, tuple(unreadable))
-
-
-def _counted(draws: Sequence[Regions], stage: Stage, images: int) -> Iterator[Regions]:
-    """The draws, each counted once it was used."""
-    for draw in draws:
-        yield draw
-        stage.update(images)

@@ -1,6 +1,6 @@
 """How surprising each patch of an image is given the rest: its mean energy over draws of blocks that hide it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64, UInt8
 from models.bundle.manifest import BLOCK_MASKINGS, Manifest, Masking
 from models.errors import ConfigError
 from models.images.grid import BlockShape, block_shapes
-from models.inference.prediction import Regions, TargetSpace, layer_norm, predict_tokens
+from models.inference.prediction import MAX_ROWS, Regions, TargetSpace, layer_norm, predict_blocks
 from models.runtimes.networks import Networks
 
 
@@ -44,18 +44,31 @@ def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) 
 
 
 def energy_maps(
-    networks: Networks, manifest: Manifest, pixels: UInt8[np.ndarray, "B H W C"], draws: Iterable[Regions]
+    networks: Networks,
+    manifest: Manifest,
+    pixels: UInt8[np.ndarray, "B H W C"],
+    draws: Sequence[Regions],
+    max_rows: int = MAX_ROWS,
+    drawn: Callable[[int], object] = lambda _: None,
 ) -> Float64[np.ndarray, "B gh gw"]:
-    """The energy of every patch: its mean over the draws that hid it, NaN where none did."""
+    """The energy of every patch: its mean over the draws that hid it, NaN where none did.
+
+    Draws of all images share batches of at most `max_rows`. `drawn` is called with the number of draws of an image that are
+    done since the last call.
+    """
     space = TargetSpace.of(manifest)
     actual = layer_norm(networks.encode(pixels, ["tokens"])["tokens"], space.eps)
-    total, times = np.zeros(actual.shape[:2]), np.zeros(actual.shape[1])
-    for draw in draws:
-        predicted = predict_tokens(networks, pixels, [draw] * len(pixels), max_rows=len(pixels))
-        for block, patches in enumerate(draw.targets):
-            of_images = np.stack([blocks[block] for blocks in predicted])
-            total[:, patches] += space.distance(of_images - actual[:, patches])
-            times[patches] += 1
+    total, times = np.zeros(actual.shape[:2]), np.zeros(actual.shape[:2])
+    images = [image for _ in draws for image in range(len(pixels))]
+    regions = [draw for draw in draws for _ in range(len(pixels))]
+    left = [len(each.targets) for each in regions]
+    for row, target, tokens in predict_blocks(networks, pixels, images, regions, max_rows):
+        image, patches = images[row], regions[row].targets[target]
+        total[image, patches] += space.distance(tokens - actual[image, patches])
+        times[image, patches] += 1
+        left[row] -= 1
+        if not left[row]:
+            drawn(1)
     with np.errstate(invalid="ignore"):
         return (total / times).reshape(-1, *manifest.grid)
 

@@ -3,7 +3,7 @@
 The one place that does it: the route, energy maps, calibration, the mismatched-block probe and the Python interface use it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,14 @@ from jaxtyping import Float, Float32, Int64, UInt8
 
 from models.bundle.manifest import Calibration, Distance, Manifest
 from models.errors import OptionError
+from models.inference.batching import group_rows, pad_ids
 from models.runtimes.networks import Networks
 
 TARGET_EPS = 1e-5
 """Of the layer norm without weights that gives the targets of the training."""
+
+MAX_ROWS = 8
+"""Contexts, or target blocks, in a batch: on a CPU more gain nothing."""
 
 
 class Regions(NamedTuple):
@@ -97,7 +101,7 @@ def predict_regions(
     space: TargetSpace,
     pixels: UInt8[np.ndarray, "B H W C"],
     regions: Sequence[Regions],
-    max_rows: int = 32,
+    max_rows: int = MAX_ROWS,
 ) -> list[list[TargetPrediction]]:
     """Predict and compare the regions of each image (paper section 3; the energy is equation 1 for one block)."""
     tokens = networks.encode(pixels, ["tokens"])["tokens"]
@@ -109,32 +113,47 @@ def predict_regions(
 
 
 def predict_tokens(
-    networks: Networks, pixels: UInt8[np.ndarray, "B H W C"], regions: Sequence[Regions], max_rows: int = 32
+    networks: Networks, pixels: UInt8[np.ndarray, "B H W C"], regions: Sequence[Regions], max_rows: int = MAX_ROWS
 ) -> list[list[Float32[np.ndarray, "T D"]]]:
-    """The predicted, layer-normed tokens of every region of each image.
+    """The predicted, layer-normed tokens of every region of each image; see `predict_blocks`."""
+    blocks = predict_blocks(networks, pixels, range(len(regions)), regions, max_rows)
+    predicted = {(block.row, block.target): block.tokens.copy() for block in blocks}
+    return [[predicted[row, target] for target in range(len(each.targets))] for row, each in enumerate(regions)]
 
-    Contexts of all images run in one pass, padded; then the target blocks of all images, padded, at most `max_rows` at once.
+
+class PredictedBlock(NamedTuple):
+    """The prediction of `regions[row].targets[target]`."""
+
+    row: int
+    target: int
+    tokens: Float32[np.ndarray, "T D"]
+
+
+def predict_blocks(
+    networks: Networks,
+    pixels: UInt8[np.ndarray, "B H W C"],
+    images: Sequence[int],
+    regions: Sequence[Regions],
+    max_rows: int = MAX_ROWS,
+) -> Iterator[PredictedBlock]:
+    """The predicted, layer-normed tokens of every target, in the order in which they are computed.
+
+    `regions[row]` are of image `images[row]`; an image may have many rows. Each context is encoded once, together with others
+    of about its length, then the targets of these contexts are predicted, again in batches of about the same length. A batch
+    has at most `max_rows` rows, and no more than one batch of contexts and one of targets is in memory.
     """
-    context_ids = pad_ids([each.context for each in regions])
-    context_tokens = networks.encode_context(pixels, context_ids)
-    rows = np.repeat(np.arange(len(regions)), [len(each.targets) for each in regions])
-    blocks = [block for each in regions for block in each.targets]
-    predicted: list[np.ndarray] = []
-    for first in range(0, len(blocks), max_rows):
-        part = slice(first, first + max_rows)
-        ids = pad_ids(blocks[part])
-        predicted += list(networks.predict(context_tokens[rows[part]], context_ids[rows[part]], ids))
-    trimmed = iter([tokens[: len(block)].copy() for tokens, block in zip(predicted, blocks, strict=True)])
-    return [[next(trimmed) for _ in each.targets] for each in regions]
-
-
-def pad_ids(rows: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, "R L"]:
-    """Lists of patch ids as one array, filled up with -1."""
-    assert rows, "there is nothing to pad"
-    table = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
-    for row, ids in zip(table, rows, strict=True):
-        row[: len(ids)] = ids
-    return table
+    for group in group_rows([len(each.context) for each in regions], max_rows):
+        context_ids = pad_ids([regions[row].context for row in group])
+        context_tokens = networks.encode_context(pixels[[images[row] for row in group]], context_ids)
+        blocks = [(place, target) for place, row in enumerate(group) for target in range(len(regions[row].targets))]
+        patches = [regions[group[place]].targets[target] for place, target in blocks]
+        for batch in group_rows([len(ids) for ids in patches], max_rows, beside=context_ids.shape[1]):
+            places = [blocks[i][0] for i in batch]
+            target_ids = pad_ids([patches[i] for i in batch])
+            predicted = networks.predict(context_tokens[places], context_ids[places], target_ids)
+            for i, tokens in zip(batch, predicted, strict=True):
+                place, target = blocks[i]
+                yield PredictedBlock(group[place], target, tokens[: len(patches[i])])
 
 
 def layer_norm(tokens: Float32[np.ndarray, "*n D"], eps: float) -> Float32[np.ndarray, "*n D"]:

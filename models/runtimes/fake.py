@@ -15,8 +15,9 @@ from models.bundle.reader import Bundle
 class FakeRuntime:
     """See `Runtime`. A token is the mean of its patch's pixels, spread over the width by a fixed wave."""
 
+    device: ClassVar[str | None] = None
     exact = False
-    fast_precision: ClassVar[str] = "float32"
+    batch_size = 1
 
     def __init__(self, bundle: Bundle, precision: str = "float32", threads: int = 0) -> None:  # noqa: ARG002
         self.name, self.precision = "fake", precision
@@ -27,6 +28,16 @@ class FakeRuntime:
     def available(cls) -> bool:
         """Everywhere."""
         return True
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        """See `RuntimeClass.precisions`."""
+        return ("float32",)
+
+    @classmethod
+    def library(cls) -> str:
+        """See `RuntimeClass.library`."""
+        return "fake"
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Networks.encode`."""

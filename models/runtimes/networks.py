@@ -35,9 +35,11 @@ class Networks(Protocol):
 class Runtime(Networks, Protocol):
     """A bundle that is ready to compute. `name` and `precision` are what `/v1/models` and job metadata say.
 
-    `exact` is False for a runtime whose outputs are not those of the bundle's graphs.
+    `exact` is False for a runtime whose outputs are not those of the bundle's graphs. `batch_size` is how many images it
+    should get at once: more gain nothing.
     """
 
     name: str
     precision: str
     exact: bool
+    batch_size: int

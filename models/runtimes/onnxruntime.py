@@ -1,9 +1,11 @@
-"""ONNX Runtime, on a CPU or a CUDA device."""
+"""ONNX Runtime, on a CPU or a CUDA device (by CUDA or TensorRT)."""
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -15,23 +17,28 @@ from models.bundle.reader import Bundle
 from models.errors import BundleError, ConfigError, RuntimeFailure
 
 Array = np.ndarray
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-NO_CUDA = (
-    f"{CUDA} was asked for, but ONNX Runtime cannot use it here: there is no GPU, or the driver or one of CUDA's libraries is "
-    "missing (install the extra 'gpu' and NVIDIA's driver, or say --runtime cpu)"
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+UNUSABLE = (
+    "{} was asked for, but ONNX Runtime cannot use it here: there is no GPU, or the driver or one of {}'s libraries is "
+    "missing (install the extra 'gpu' and NVIDIA's driver{}, or say --runtime cpu)"
 )
 
 
 class Session:
-    """One graph on one provider. `threads` 0 leaves the count to ONNX Runtime. Threads sleep, not spin, between runs."""
+    """One graph on one provider. `threads` 0 leaves the count to ONNX Runtime. Threads sleep, not spin, between runs.
 
-    def __init__(self, path: Path, provider: str = CPU, threads: int = 0) -> None:
+    `settings` are the provider's own.
+    """
+
+    def __init__(
+        self, path: Path, provider: str = CPU, threads: int = 0, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         if provider not in ort.get_available_providers():
             raise ConfigError(
                 f"ONNX Runtime here has no {provider}; it has {', '.join(ort.get_available_providers())}"
                 " (for CUDA install the extra 'gpu' in place of 'cpu', on a machine with an NVIDIA GPU)"
             )
-        if provider == CUDA:
+        if provider != CPU:
             with contextlib.redirect_stdout(sys.stderr):
                 ort.preload_dlls()  # CUDA and cuDNN as packages of this environment, where there are such
         options = ort.SessionOptions()
@@ -43,17 +50,16 @@ class Session:
             f"{path.name}.data"
         ).exists():  # stay mapped from the file: repacked weights would be a copy in memory
             options.add_session_config_entry("session.disable_prepacking", "1")
-        settings = {"use_tf32": "0"} if provider == CUDA else {}
         try:
             self._session = ort.InferenceSession(
-                str(path), options, providers=[(provider, settings)], enable_fallback=0
+                str(path), options, providers=[(provider, dict(settings))], enable_fallback=0
             )
         except Exception as error:
-            if provider == CUDA and "CUDA" in str(error):
-                raise ConfigError(NO_CUDA) from error
+            if provider != CPU and any(name in str(error) for name in ("CUDA", "TensorRT", "nvinfer")):
+                raise ConfigError(_unusable(provider)) from error
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if self._session.get_providers()[0] != provider:
-            raise ConfigError(NO_CUDA)
+            raise ConfigError(_unusable(provider))
         self.inputs = tuple(value.name for value in self._session.get_inputs())
         self.outputs = tuple(value.name for value in self._session.get_outputs())
 
@@ -66,24 +72,46 @@ class Session:
         return results
 
 
+def _unusable(provider: str) -> str:
+    library = "TensorRT" if provider == TENSORRT else "CUDA"
+    return UNUSABLE.format(provider, library, " and TensorRT" if provider == TENSORRT else "")
+
+
 class OnnxRuntime:
-    """A `Runtime`: all graphs of a bundle in one precision on one provider."""
+    """A `Runtime`: all graphs of a bundle in one precision on one provider.
+
+    The context encoder and the predictor are loaded when they are first used.
+    """
 
     provider: ClassVar[str]
+    device: ClassVar[str | None]
     exact = True
+    batch_size = 1
 
     def __init__(self, bundle: Bundle, precision: str = "float32", threads: int = 0) -> None:
-        self.name = f"onnxruntime {ort.__version__} {self.provider.removesuffix('ExecutionProvider')}"
+        self.name = f"{self.library()} {self.provider.removesuffix('ExecutionProvider')}"
         self.precision = precision
-        self._encoder = Session(bundle.path(ENCODER, precision), self.provider, threads)
-        if bundle.manifest.predicts:
-            self._context = Session(bundle.path(CONTEXT, precision), self.provider, threads)
-            self._predictor = Session(bundle.path(PREDICTOR, precision), self.provider, threads)
+        self._bundle, self._threads = bundle, threads
+        self._encoder = self._open(ENCODER)
 
     @classmethod
     def available(cls) -> bool:
         """Whether this build of ONNX Runtime has the provider."""
         return cls.provider in ort.get_available_providers()
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        """See `RuntimeClass.precisions`."""
+        raise NotImplementedError
+
+    @classmethod
+    def library(cls) -> str:
+        """See `RuntimeClass.library`."""
+        return f"onnxruntime {ort.__version__}"
+
+    def settings(self, graph: str) -> dict[str, str]:  # noqa: ARG002
+        """The provider's settings for a graph."""
+        return {}
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Networks.encode`."""
@@ -105,16 +133,39 @@ class OnnxRuntime:
         inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
         return self._predictor.run(["predicted"], **inputs)[0]
 
+    @cached_property
+    def _context(self) -> Session:
+        return self._open(CONTEXT)
+
+    @cached_property
+    def _predictor(self) -> Session:
+        return self._open(PREDICTOR)
+
+    def _open(self, graph: str) -> Session:
+        return Session(self._bundle.path(graph, self.precision), self.provider, self._threads, self.settings(graph))
+
 
 class CPURuntime(OnnxRuntime):
     """ONNX Runtime on a CPU."""
 
-    provider = CPU
-    fast_precision: ClassVar[str] = "int8"
+    provider, device = CPU, "cpu"
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        """See `RuntimeClass.precisions`."""
+        return "float32", "int8", "float16"
 
 
 class CUDARuntime(OnnxRuntime):
     """ONNX Runtime on a CUDA device."""
 
-    provider = CUDA
-    fast_precision: ClassVar[str] = "float16"
+    provider, device = CUDA, "gpu"
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        """See `RuntimeClass.precisions`."""
+        return "float32", "float16"
+
+    def settings(self, graph: str) -> dict[str, str]:  # noqa: ARG002
+        """float32 means float32: no TF32."""
+        return {"use_tf32": "0"}

@@ -17,8 +17,9 @@ class Service(NamedTuple):
     telemetry: Telemetry
 
 
-def _service(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
+    """The parts of the app that answers a request. A coroutine, since FastAPI calls any other function on a thread."""
     return cast(Service, request.app.state.service)
 
 
-ServiceDep = Annotated[Service, Depends(_service)]
+ServiceDep = Annotated[Service, Depends(service_of)]

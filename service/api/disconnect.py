@@ -1,38 +1,66 @@
 """Work that is only worth doing while the client waits for it."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from fastapi import Request
 
 Result = TypeVar("Result")
+
+WATCH_AFTER_SECONDS = 0.02
+"""What is done sooner is not worth a task that watches the connection."""
 
 
 class ClientDisconnected(Exception):
     """The client closed its connection; nobody will read an answer."""
 
 
-async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Result:
     """The result of `work`, which is cancelled when the client leaves: what still waits in a queue is then never computed.
 
-    Call it once the body has been read.
+    Call it once the body has been read. The connection is looked at when `WATCH_AFTER_SECONDS` have passed, and from then on.
 
     Raises:
         ClientDisconnected
     """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_departure(request))
+    watch = _Watch(request)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnected
+        return await work
+    except asyncio.CancelledError:
+        if watch.has_cancelled():
+            raise ClientDisconnected from None
+        raise
     finally:
-        task.cancel()
-        gone.cancel()
+        watch.stop()
 
 
-async def _departure(request: Request) -> None:
-    """Return when the client has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the task that makes it when the request's client leaves."""
+
+    def __init__(self, request: Request) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._request, self._task = request, task
+        self._left = False
+        self._watching: asyncio.Task[None] | None = None
+        self._timer = task.get_loop().call_later(WATCH_AFTER_SECONDS, self._start)
+
+    def _start(self) -> None:
+        self._watching = self._task.get_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._task.cancel()
+
+    def has_cancelled(self) -> bool:
+        """Whether the task's cancellation is this one's and no other's."""
+        return self._left and self._task.uncancel() == 0
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()

@@ -1,6 +1,7 @@
 """What a response is: JSON floats, base64, or one .npy file. `ENCODINGS` and `MEDIA` are the tables."""
 
 import base64
+import functools
 import io
 from collections.abc import Callable, Sequence
 
@@ -35,6 +36,7 @@ MEDIA: dict[str, Callable[[Sequence[np.ndarray]], bytes]] = {NPY: to_npy}
 """Binary responses by media type."""
 
 
+@functools.lru_cache(maxsize=64)
 def choose_media(accept: str | None) -> str:
     """The media type of a response: JSON if the client accepts it or does not say; of several, the one with the highest q.
 

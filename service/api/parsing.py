@@ -11,9 +11,9 @@ import orjson
 from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
 
 from service.api.disconnect import ClientDisconnected
+from service.api.offload import offload
 from service.errors import BodyTooLarge, InvalidRequest, RequestTimeout, TooManyImages
 from service.settings import Settings
 
@@ -35,11 +35,15 @@ class InputImage(NamedTuple):
     param: str
 
 
+Parts = tuple[dict[str, Any], list[InputImage]]
+
+
 class ParsedRequest(NamedTuple):
-    """A request's options, not yet checked, and its images."""
+    """A request's options, not yet checked, and its images; and the bytes of its body."""
 
     options: dict[str, Any]
     images: list[InputImage]
+    size: int
 
 
 async def parse_request(request: Request, settings: Settings, json_field: str) -> ParsedRequest:
@@ -49,17 +53,17 @@ async def parse_request(request: Request, settings: Settings, json_field: str) -
         BodyTooLarge, RequestTimeout, TooManyImages, InvalidRequest
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    query: dict[str, Any] = dict(request.query_params)
+    query: dict[str, Any] = dict(request.query_params) if request.scope["query_string"] else {}
     body = await read_body(request, settings)
     if kind == "multipart/form-data":
-        parsed = await _from_form(request, body, settings)
-        return ParsedRequest({**query, **parsed.options}, parsed.images)
+        options, images = await _from_form(request, body, settings)
+        return ParsedRequest({**query, **options}, images, len(body))
     if kind == "application/json" or kind.endswith("+json"):
-        parsed = await asyncio.to_thread(_from_json, body, json_field, settings)
-        return ParsedRequest({**query, **parsed.options}, parsed.images)
+        options, images = await offload(len(body), _from_json, body, json_field, settings)
+        return ParsedRequest({**query, **options}, images, len(body))
     if not body:
         raise InvalidRequest("the body is empty; send an image, a form with parts 'file', or JSON", json_field)
-    return ParsedRequest(query, [InputImage(body, json_field)])
+    return ParsedRequest(query, [InputImage(body, json_field)], len(body))
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
@@ -68,21 +72,25 @@ async def read_body(request: Request, settings: Settings) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"a body may have {limit:,} bytes, this one says {int(declared):,}")
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(settings.body_seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnected
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
                 if size > limit:
                     raise BodyTooLarge(f"a body may have {limit:,} bytes, this one has more")
-                chunks.append(chunk)
-    except ClientDisconnect as error:
-        raise ClientDisconnected from error
+                more = message.get("more_body", False)
     except TimeoutError as error:
         raise RequestTimeout(
             f"the body did not arrive within {settings.body_seconds:.0f} s; {size:,} bytes did"
         ) from error
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def from_base64(text: object, param: str, what: str = "an image") -> bytes:
@@ -104,7 +112,7 @@ def from_base64(text: object, param: str, what: str = "an image") -> bytes:
         raise InvalidRequest(f"{param} is neither a data URL nor base64: {error}", param) from error
 
 
-def _from_json(body: bytes, field: str, settings: Settings) -> ParsedRequest:
+def _from_json(body: bytes, field: str, settings: Settings) -> Parts:
     options = _object(body, "the body")
     if field not in options:
         raise InvalidRequest(f"{field} is missing: a data URL or base64 of an image", field)
@@ -122,10 +130,10 @@ def _from_json(body: bytes, field: str, settings: Settings) -> ParsedRequest:
                 raise InvalidRequest(f"{param} must have the one field 'image', not {sorted(map(str, item))}", param)
             item = item["image"]
         images.append(InputImage(from_base64(item, param), param))
-    return ParsedRequest(options, images)
+    return options, images
 
 
-async def _from_form(request: Request, body: bytes, settings: Settings) -> ParsedRequest:
+async def _from_form(request: Request, body: bytes, settings: Settings) -> Parts:
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
 
@@ -158,7 +166,7 @@ async def _from_form(request: Request, body: bytes, settings: Settings) -> Parse
     if not images:
         raise InvalidRequest("the form has no part named 'file' with an image in it", "file")
     check_image_count(len(images), settings.max_images)
-    return ParsedRequest(options, images)
+    return options, images
 
 
 class _InMemory(MultiPartParser):

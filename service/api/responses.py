@@ -8,6 +8,8 @@ from fastapi import Response
 
 from service.operations.base import Timings
 
+SERVER_TIMING = ", ".join(f"{name};dur=%.2f" for name in Timings._fields)
+
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON with numpy arrays written as they are, and NaN as null."""
@@ -24,8 +26,5 @@ def _contiguous(value: object) -> np.ndarray:
 
 def server_timing(timings: list[Timings]) -> dict[str, str]:
     """The longest of each stage, as a Server-Timing header in milliseconds."""
-    names = Timings._fields
-    longest = [max(values) for values in zip(*timings, strict=True)]
-    return {
-        "server-timing": ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in zip(names, longest, strict=True))
-    }
+    longest = timings[0] if len(timings) == 1 else [max(values) for values in zip(*timings, strict=True)]
+    return {"server-timing": SERVER_TIMING % tuple(1000 * value for value in longest)}

@@ -11,17 +11,21 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from models.bundle.reader import find_bundle, read_bundle, zoo
+from models.bundle.reader import Bundle, find_bundle, read_bundle, zoo
 from models.errors import ConfigError, UsageError
 from models.images.decode import LOCAL_LIMITS, DecodeLimits
 from models.images.sources.table import source_uris
 from models.inference.canonical import check_canonical
-from models.runtimes.select import RUNTIMES, open_runtime
+from models.runtimes.networks import Runtime
+from models.runtimes.select import open_runtime
+from models.runtimes.table import GROUPS, RUNTIME_NAMES, load_runtimes
 from models.terminal import progress_bars
 from service.jobs.listing import Changes, Row
+from service.jobs.opening import spec_of
 from service.jobs.runner import run_job
 from service.jobs.sinks.table import SINKS
 from service.operations.base import EmbedOptions
+from service.operations.embed import output_name
 from service.settings import Settings, read_settings
 
 PREEMPTED = 75
@@ -50,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fit", choices=("crop", "squash"), help="centre crop, or the whole image squashed (the model's own: crop)"
     )
     parser.add_argument("--format", choices=tuple(SINKS), default="parquet", help="file format (parquet)")
-    parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
+    parser.add_argument(
+        "--runtime", help=f"{', '.join(RUNTIME_NAMES)}; the first three are the fastest of their devices (auto)"
+    )
     parser.add_argument("--precision", help="auto, float32, or another that the bundle has (auto)")
     parser.add_argument(
         "--by-suffix", action="store_true", help="tell images by their names alone, without opening every file"
@@ -74,16 +80,17 @@ def run(args: argparse.Namespace) -> None:
         given = ", ".join(names) or "none is installed"
         raise ConfigError(f"a job uses one bundle, not {len(names)} ({given}); choose one with --bundle")
     bundle = read_bundle(find_bundle(names[0]))
-    runtime = open_runtime(settings.runtime, bundle, settings.threads, settings.precision)
+    options = EmbedOptions(args.output, args.pooling, normalize=args.normalize, dtype=args.dtype, fit=args.fit)
+    runtime = open_runtime_of_job(args.out, args.overwrite, bundle, settings, output_name(bundle.manifest, options))
     check_canonical(runtime, bundle)
     report = run_job(
         args.sources,
         args.out,
         bundle,
         runtime,
-        EmbedOptions(args.output, args.pooling, normalize=args.normalize, dtype=args.dtype, fit=args.fit),
+        options,
         limits=limits_of(settings),
-        batch=settings.max_batch,
+        batch=settings.max_batch if "max_batch" in settings.model_fields_set else None,
         sink=args.format,
         by_suffix=args.by_suffix,
         update=args.update,
@@ -101,6 +108,25 @@ def run(args: argparse.Namespace) -> None:
         _say(f"all {total} rows were there already; read them with {how}")
     counts = ", ".join(f"{count} {status}" for status, count in report.statuses.most_common())
     print(f"{total} rows in {args.out}: {counts}")
+
+
+def open_runtime_of_job(out: Path, overwrite: bool, bundle: Bundle, settings: Settings, output: str) -> Runtime:
+    """The runtime that the settings name; of what they leave open, the one that the job in `out` began with, where it still is.
+
+    What is fastest is measured, so a later call might choose another.
+
+    Raises:
+        ConfigError: the job cannot be read, or a runtime or precision that cannot be had here.
+    """
+    before = None if overwrite else spec_of(out)
+    if before is not None and (settings.runtime in GROUPS or settings.precision == "auto"):
+        precision = before.precision if settings.precision == "auto" else settings.precision
+        for name, runtime in load_runtimes(settings.runtime).items():
+            if before.runtime.startswith(runtime.library()):
+                opened = open_runtime(name, bundle, settings.threads, precision)
+                if opened.name == before.runtime:
+                    return opened
+    return open_runtime(settings.runtime, bundle, settings.threads, settings.precision, progress_bars, output)
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

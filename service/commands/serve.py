@@ -8,7 +8,8 @@ import logging
 import sys
 
 from models.bundle.published import restriction
-from models.runtimes.select import RUNTIMES
+from models.runtimes.table import RUNTIME_NAMES
+from models.terminal import progress_bars
 from service.app import create_app
 from service.registry import LoadedModel
 from service.server import address_of, listen, make_server
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8000)")
-    parser.add_argument("--runtime", help=f"auto, {', '.join(RUNTIMES)} (auto)")
+    parser.add_argument(
+        "--runtime", help=f"{', '.join(RUNTIME_NAMES)}; the first three are the fastest of their devices (auto)"
+    )
     parser.add_argument("--precision", help="auto, float32, or another that the bundle has (auto)")
 
 
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         precision=args.precision,
     )
     listener = listen(settings)
-    app = create_app(settings)
+    app = create_app(settings, progress_bars)
     registry = app.state.service.registry
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("service").setLevel(logging.INFO)
@@ -51,9 +54,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def introduction(model: LoadedModel) -> str:
-    """One line that says what is served."""
+    """What is served, and how it runs here."""
     manifest = model.manifest
     return (
         f"{manifest.id}: trained on {manifest.source.trained_on}; licence {manifest.licence}"
-        f"{restriction(manifest.licence)}; {model.runtime.name}, {model.runtime.precision}. Another model: --bundle DIR"
+        f"{restriction(manifest.licence)}. Another model: --bundle DIR\n{manifest.id}: runs on {model.choice.sentence()}"
     )

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from models.errors import ConfigError, DataError
 from service.jobs.folder import LISTING, OWN, SPEC, SUCCESS, JobFolder
 from service.jobs.listing import Changes, Listing, Sources, changes_of, listing_from_bytes, listing_to_bytes
@@ -26,9 +28,16 @@ class Job(NamedTuple):
 
 
 def open_job(
-    folder: JobFolder, spec: JobSpec, list_sources: Callable[[], Sources], update: bool, overwrite: bool
+    folder: JobFolder,
+    spec: JobSpec,
+    list_sources: Callable[[], Sources],
+    update: bool,
+    overwrite: bool,
+    keep_batch: bool,
 ) -> Job:
     """The job of a folder, begun if it is not there; see `run_job` for the options.
+
+    With `keep_batch` a job that is there may have another batch size.
 
     Raises:
         ConfigError: the job there has other settings; they are named.
@@ -38,6 +47,8 @@ def open_job(
     before = None if overwrite else read_spec(folder)
     if before is None:
         return begin(folder, spec, list_sources())
+    if keep_batch:
+        spec = spec.model_copy(update={"batch": before.batch})
     if wrong := changed_fields(before, spec):
         raise ConfigError(
             f"{folder.out} holds a job with other settings: {'; '.join(wrong)}; use another --out, or --overwrite"
@@ -45,6 +56,11 @@ def open_job(
     if (folder.out / JOB).exists():
         migrate(folder, before)
     return resume(folder, before, list_sources, update)
+
+
+def spec_of(out: Path) -> JobSpec | None:
+    """The record of the job in a folder; None where there is none. See `read_spec`."""
+    return read_spec(JobFolder(out, pa.schema([])))
 
 
 def read_spec(folder: JobFolder) -> JobSpec | None:

@@ -1,9 +1,11 @@
-"""From the rows of a shard to outcomes. Whatever is raised for one image costs that image's row and no other."""
+"""From rows to outcomes. Whatever is raised for one image costs that image's row and no other."""
 
 import hashlib
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from models.bundle.manifest import Manifest
 from models.errors import DataError, ImageBytesError, ImageError, ImagePixelsError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import read_pixels
+from models.inference.ahead import read_ahead
 from models.runtimes.networks import Networks
 from service.errors import Internal, NotFound, ServiceError, translate
 from service.jobs.listing import Row
@@ -24,8 +27,6 @@ LIMITS = {ImageBytesError: "IJEPA_MAX_IMAGE_BYTES", ImagePixelsError: "IJEPA_MAX
 """The setting behind the error of an image that is too large."""
 
 log = logging.getLogger(__name__)
-
-READERS = 4
 
 
 class RowWork(NamedTuple):
@@ -45,22 +46,21 @@ class Read(NamedTuple):
     pixels: UInt8[np.ndarray, "H W C"] | None
 
 
-def embed_rows(rows: Sequence[Row], work: RowWork, batch: int) -> Iterator[Outcome]:
-    """The rows of one shard in order, in batches of the same rows every time. The next batch is read while one is computed."""
-    groups = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-    try:
-        reading: list[list[Future[Read]]] = []
-        for ahead in range(len(groups) + 1):
-            if ahead < len(groups):
-                reading.append([pool.submit(read_row, row, work) for row in groups[ahead]])
-            if ahead:
-                yield from embed_batch([future.result() for future in reading.pop(0)], work)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def embed_rows(shards: Iterable[Sequence[Row]], work: RowWork, batch: int) -> Generator[list[Outcome], None, None]:
+    """The rows of all shards in order, in batches of the same rows every time; no batch has rows of two shards.
+
+    The next two batches are read while one is computed. Close the generator to end it earlier.
+    """
+    groups, ahead = itertools.tee(
+        rows[start : start + batch] for rows in shards for start in range(0, len(rows), batch)
+    )
+    reads = read_ahead(itertools.chain.from_iterable(ahead), partial(read_row, work), 2 * batch)
+    with closing(reads):
+        for group in groups:
+            yield embed_batch(list(itertools.islice(reads, len(group))), work)
 
 
-def read_row(row: Row, work: RowWork) -> Read:
+def read_row(work: RowWork, row: Row) -> Read:
     """Read, decode and preprocess one image."""
     digest = None
     try:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from models.bundle.manifest import CANONICAL, Manifest
-from models.bundle.reader import Bundle
+from models.bundle.manifest import CANONICAL, CONTEXT, ENCODER, PREDICTOR, Manifest
+from models.bundle.reader import Bundle, variant_file
 from models.config import Frozen
 from models.errors import ConfigError, validation_sentence
 from models.images.preprocess import Fit
@@ -86,7 +86,7 @@ def make_spec(
         sink=sink,
         bundle=manifest.id,
         bundle_sha256=bundle.sha256,
-        graphs_sha256=graphs_digest(manifest),
+        graphs_sha256=graphs_digest(manifest, runtime.precision),
         output=options.output,
         pooling=pooling_of(manifest, options) if options.output == "pooled" else "none",
         normalize=options.normalize,
@@ -99,10 +99,23 @@ def make_spec(
     )
 
 
-def graphs_digest(manifest: Manifest) -> str:
-    """The sha256 of what an embedding depends on: the graphs, their weights and expected outputs, and the preprocessing."""
+def graphs_digest(manifest: Manifest, precision: str = "float32") -> str:
+    """The sha256 of what an embedding depends on: the graphs, their weights and expected outputs, and the preprocessing.
+
+    Graphs of other precisions than `precision` and float32 do not count: a bundle may get and lose them.
+    """
+    others = {
+        variant_file(graph, variant)
+        for variant in manifest.variants
+        if variant != precision
+        for graph in (ENCODER, CONTEXT, PREDICTOR)
+    } - {ENCODER, CONTEXT, PREDICTOR}
     suffixes = (".onnx", ".data", CANONICAL)
-    files = {name: file.sha256 for name, file in manifest.files.items() if name.endswith(suffixes)}
+    files = {
+        name: file.sha256
+        for name, file in manifest.files.items()
+        if name.endswith(suffixes) and name.removesuffix(".data") not in others
+    }
     content = {"files": files, "pixels": manifest.model.pixels.model_dump(mode="json", exclude_defaults=True)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -2,22 +2,25 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from queue import SimpleQueue
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from models.bundle.reader import Bundle
 from models.errors import IJEPAError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import Fit
 from models.runtimes.networks import Runtime
-from service.errors import DeadlineExceeded, ServiceError, translate
-from service.scheduler import Scheduler, Work
+from service.errors import DeadlineExceeded, translate
+from service.scheduler import Done, Item, Result, Scheduler, Work, answer
 
 Output = Literal["pooled", "patches"]
 DType = Literal["float32", "float16"]
-T = TypeVar("T")
+
+MAX_DECODERS = 16
+"""Threads that decode, where there are as many processors: more keep the event loop from running."""
 
 
 class EmbedOptions(NamedTuple):
@@ -40,42 +43,84 @@ class Timings(NamedTuple):
     queue: float
     inference: float
 
+    @classmethod
+    def of(cls, done: Done[Any, Any]) -> "Timings":
+        """Of an image that was computed."""
+        return cls(done.queued - done.since, done.started - done.queued, done.seconds)
+
+
+class _Task(NamedTuple):
+    """An image to be decoded, and who waits for what is computed of it."""
+
+    future: "asyncio.Future[Any]"
+    arrived: float
+    scheduler: Scheduler
+    work: Work[Any, Any]
+    param: str | None
+    prepare: Callable[..., Any]
+    args: tuple[object, ...]
+
 
 class Decoders:
-    """The threads that decode images, shared by all operations. An image whose turn comes too late is not decoded."""
+    """The threads that decode images, shared by all operations. An image whose turn comes too late is not decoded.
+
+    What is decoded goes on to the scheduler from the decoding thread: the event loop hears of an image when it is computed.
+    """
 
     def __init__(self, deadline_seconds: float, threads: int | None = None) -> None:
         self._deadline = deadline_seconds
-        self._pool = ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="decode")
-        self.waiting = 0
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"decode_{i}", daemon=True)
+            for i in range(threads or min(MAX_DECODERS, os.cpu_count() or 1))
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    async def run(self, arrived: float, param: str | None, work: Callable[..., T], *args: object) -> T:
-        """`work` on a decoding thread. Errors of `models` become those of a request, at `param`.
+    @property
+    def waiting(self) -> int:
+        """Images that no thread has taken yet."""
+        return self._tasks.qsize()
 
-        Raises:
-            DeadlineExceeded: its turn came too long after `arrived` (by the monotonic clock).
-            ServiceError: what `work` raised.
+    def submit(
+        self,
+        scheduler: Scheduler,
+        work: Work[Item, Result],
+        param: str | None,
+        prepare: Callable[..., Item],
+        *args: object,
+    ) -> "asyncio.Future[Done[Item, Result]]":
+        """`prepare(*args)` on a decoding thread, and what it returns to the scheduler. Cancelling the future stops both.
+
+        The future raises what `prepare` raised, of which errors of `models` become those of a request at `param`;
+        `DeadlineExceeded` where its turn came too late; and the errors of `Scheduler`.
         """
+        future: asyncio.Future[Done[Item, Result]] = asyncio.get_running_loop().create_future()
+        self._tasks.put(_Task(future, time.monotonic(), scheduler, work, param, prepare, args))
+        return future
 
-        def in_time() -> T:
-            if time.monotonic() - arrived > self._deadline:
-                raise DeadlineExceeded(f"waited more than {self._deadline:.0f} s to be decoded")
-            try:
-                return work(*args)
-            except ServiceError:
-                raise
-            except IJEPAError as error:
-                raise translate(error, param) from error
+    def _loop(self) -> None:
+        while task := self._tasks.get():
+            if not task.future.done():
+                self._decode(task)
+            del task  # an image may be large, and the next one may be long in coming
 
-        self.waiting += 1
+    def _decode(self, task: _Task) -> None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, in_time)
-        finally:
-            self.waiting -= 1
+            if time.monotonic() - task.arrived > self._deadline:
+                raise DeadlineExceeded(f"waited more than {self._deadline:.0f} s to be decoded")
+            task.scheduler.submit(task.work, task.prepare(*task.args), task.future, task.arrived)
+        except IJEPAError as error:
+            answer([(task.future, translate(error, task.param))])
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the one who waits has to hear of it
+            answer([(task.future, error)])
 
     def close(self) -> None:
-        """Finish what runs."""
-        self._pool.shutdown()
+        """Finish what waits."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 class Context(NamedTuple):
@@ -90,7 +135,7 @@ class Context(NamedTuple):
 
 
 class OnImages:
-    """The part of an operation on images that all share: admission by what waits in the queue and to be decoded."""
+    """The part of an operation on images that all share: admission, and the way through the decoders and the scheduler."""
 
     work: Work[Any, Any]
 
@@ -98,9 +143,15 @@ class OnImages:
         self._context = context
 
     def admit(self) -> None:
-        """See `Operation.admit`."""
+        """See `Operation.admit`: what waits in the queue and what waits to be decoded."""
         context = self._context
         context.scheduler.check_overload(context.decoders.waiting * self.work.seconds_per_item)
+
+    def _submit(
+        self, param: str | None, prepare: Callable[..., Item], *args: object
+    ) -> "asyncio.Future[Done[Item, Any]]":
+        """Decode, preprocess, queue, compute: `prepare` makes the item of `work` on a decoding thread."""
+        return self._context.decoders.submit(self._context.scheduler, self.work, param, prepare, *args)
 
 
 @runtime_checkable

@@ -1,7 +1,6 @@
 """Embed: one image to one vector, or to one vector a patch."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -10,7 +9,8 @@ from jaxtyping import Float, UInt8
 
 from models.bundle.manifest import Manifest
 from models.errors import OptionError
-from models.images.preprocess import read_pixels
+from models.images.preprocess import Fit, read_pixels
+from models.runtimes.batches import ladder
 from models.runtimes.networks import Networks
 from service.errors import translate
 from service.operations.base import Context, EmbedOptions, OnImages, Timings
@@ -27,6 +27,7 @@ class Embedding(NamedTuple):
 
 class _Item(NamedTuple):
     pixels: UInt8[np.ndarray, "H W C"]
+    image_pixels: int
     output: str
 
 
@@ -39,23 +40,30 @@ class Embed(OnImages):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.work: Work[_Item, np.ndarray] = Work(self.name, self._run, context.max_batch)
+        self.work: Work[_Item, np.ndarray] = Work(self.name, self._run, ladder(context.max_batch))
 
     async def __call__(self, data: bytes, options: EmbedOptions, param: str | None = None) -> Embedding:
-        """Decode, preprocess, queue, compute. `param` is the image's place in the request."""
-        manifest, scheduler, decoders = self._context.bundle.manifest, self._context.scheduler, self._context.decoders
+        """One image. `param` is its place in the request."""
+        return (await self.all([(data, param)], options))[0]
+
+    async def all(self, images: Sequence[tuple[bytes, str | None]], options: EmbedOptions) -> list[Embedding]:
+        """All images of a request, each with its place in it. The first that fails stops the rest."""
         try:
-            name = output_name(manifest, options)
+            name = output_name(self._context.bundle.manifest, options)
         except OptionError as error:
             raise translate(error) from error
-        start = time.monotonic()
-        pixels, size = await decoders.run(
-            start, param, read_pixels, data, manifest.model.pixels, options.fit, self._context.limits
-        )
-        decoded = time.monotonic()
-        done = await asyncio.wrap_future(scheduler.submit(self.work, _Item(pixels, name), start))
-        timings = Timings(decoded - start, done.started - decoded, done.seconds)
-        return Embedding(finish(done.result, options), size[0] * size[1], timings)
+        futures = [self._submit(param, self._read, data, name, options.fit) for data, param in images]
+        try:
+            computed = await asyncio.gather(*futures)
+        finally:
+            for future in futures:
+                future.cancel()
+        return [Embedding(finish(done.result, options), done.item.image_pixels, Timings.of(done)) for done in computed]
+
+    def _read(self, data: bytes, output: str, fit: Fit | None) -> _Item:
+        preprocessing = self._context.bundle.manifest.model.pixels
+        pixels, (width, height) = read_pixels(data, preprocessing, fit, self._context.limits)
+        return _Item(pixels, width * height, output)
 
     def _run(self, items: Sequence[_Item]) -> list[np.ndarray]:
         """One pass over all images with the union of the outputs that any of them wants."""

@@ -1,7 +1,5 @@
 """Predict: regions of one image, each from the same context, compared with what is there."""
 
-import asyncio
-import time
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -11,8 +9,9 @@ from jaxtyping import Int64, UInt8
 from models.errors import OptionError
 from models.images.grid import RegionSpec
 from models.images.preprocess import Fit, read_pixels
-from models.inference.prediction import Regions, TargetPrediction, TargetSpace, check_predicts, predict_regions
+from models.inference.prediction import MAX_ROWS, TargetPrediction, TargetSpace, check_predicts, predict_regions
 from models.inference.regions import NamedRegion, PlacedRegions, place_regions
+from models.runtimes.batches import ladder
 from service.errors import translate
 from service.operations.base import Context, OnImages, Timings
 from service.scheduler import Work
@@ -45,7 +44,7 @@ class PredictedImage(NamedTuple):
 
 class _Item(NamedTuple):
     pixels: UInt8[np.ndarray, "H W C"]
-    regions: Regions
+    placed: PlacedRegions
 
 
 class Predict(OnImages):
@@ -58,7 +57,9 @@ class Predict(OnImages):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._space = TargetSpace.of(context.bundle.manifest)
-        self.work: Work[_Item, list[TargetPrediction]] = Work(self.name, self._run, max(1, context.max_batch // 4))
+        self.work: Work[_Item, list[TargetPrediction]] = Work(
+            self.name, self._run, ladder(max(1, context.max_batch // 4))
+        )
 
     async def __call__(self, data: bytes, options: PredictOptions, param: str | None = None) -> PredictedImage:
         """Decode, preprocess, place the regions on the grid, queue, compute.
@@ -67,32 +68,28 @@ class Predict(OnImages):
             UnsupportedOption: the bundle has no predictor.
             InvalidRegion: a region that cannot be used; `param` says which.
         """
-        manifest, scheduler, decoders = self._context.bundle.manifest, self._context.scheduler, self._context.decoders
         try:
-            check_predicts(manifest)
+            check_predicts(self._context.bundle.manifest)
         except OptionError as error:
             raise translate(error) from error
-        start = time.monotonic()
-        pixels, placed = await decoders.run(start, param, self._place, data, options)
-        decoded = time.monotonic()
-        done = await asyncio.wrap_future(scheduler.submit(self.work, _Item(pixels, placed.regions), start))
+        done = await self._submit(param, self._read, data, options)
+        placed = done.item.placed
         targets = [
             PredictedTarget(prediction, target.box, target.cut)
             for target, prediction in zip(placed.targets, done.result, strict=True)
         ]
-        timings = Timings(decoded - start, done.started - decoded, done.seconds)
-        return PredictedImage(placed.context, placed.context_cut, targets, timings)
+        return PredictedImage(placed.context, placed.context_cut, targets, Timings.of(done))
 
-    def _place(self, data: bytes, options: PredictOptions) -> tuple[UInt8[np.ndarray, "H W C"], PlacedRegions]:
+    def _read(self, data: bytes, options: PredictOptions) -> _Item:
         """An image as the network's input, and its regions on the grid."""
         manifest = self._context.bundle.manifest
         preprocessing = manifest.model.pixels
         pixels, size = read_pixels(data, preprocessing, options.fit, self._context.limits)
         targets = [NamedRegion(f"targets[{i}]", spec) for i, spec in enumerate(options.targets)]
         context = None if options.context is None else NamedRegion("context", options.context)
-        return pixels, place_regions(targets, context, size, preprocessing, options.fit, manifest.grid)
+        return _Item(pixels, place_regions(targets, context, size, preprocessing, options.fit, manifest.grid))
 
     def _run(self, items: Sequence[_Item]) -> list[list[TargetPrediction]]:
         pixels = np.stack([item.pixels for item in items])
-        regions = [item.regions for item in items]
-        return predict_regions(self._context.runtime, self._space, pixels, regions, self._context.max_batch)
+        regions = [item.placed.regions for item in items]
+        return predict_regions(self._context.runtime, self._space, pixels, regions, max(MAX_ROWS, self._context.max_batch))

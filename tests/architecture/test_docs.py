@@ -14,7 +14,8 @@ from tests import docblocks
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES_FOR_READERS = (
-    "serve", "api", "python", "embed", "train", "evaluate", "weights", "operations", "architecture", "extending", "stability",
+    "serve", "api", "python", "embed", "train", "evaluate", "weights", "operations", "performance", "architecture", "extending",
+    "stability",
 )  # fmt: skip
 BLOCKS = [block for page in docblocks.pages() for block in docblocks.read_blocks(page)]
 RUN_PAGES = [
@@ -182,7 +183,9 @@ def test_every_verb_and_recipe_is_documented():
         assert f"`{recipe}`" in training, recipe
 
 
-@pytest.mark.parametrize("verb", ["serve", "embed", "train", "probe", "models", "export", "import", "calibrate"])
+@pytest.mark.parametrize(
+    "verb", ["serve", "embed", "train", "probe", "models", "export", "import", "calibrate", "bench"]
+)
 def test_every_option_of_a_verb_is_documented(verb):
     from ijepa.cli import VERBS, load_command, make_parser
 
@@ -207,7 +210,7 @@ def test_the_page_about_extending_has_every_family():
     """A table of a family is a module-level dict in capitals that maps names to members."""
     documented = {table for _, _, table, _ in FAMILIES}
     assert {
-        "models.images.sources.table.SOURCES", "models.runtimes.select.RUNTIMES", "models.config.SIZES",
+        "models.images.sources.table.SOURCES", "models.runtimes.table.RUNTIMES", "models.config.SIZES",
         "training.recipes.RECIPES", "ijepa.cli.VERBS",
     } <= documented  # fmt: skip
 
@@ -244,4 +247,4 @@ def test_where_a_new_thing_goes_exists(what, file, name, place):
 
 
 def test_all_that_is_planned_has_a_place():
-    assert len(NEW_THINGS) == 8
+    assert len(NEW_THINGS) == 7

@@ -16,7 +16,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 FOLDERS = {
     "models": {"images", "bundle", "runtimes", "inference", "network", "checkpoint", "importers", "export", "zoo"},
-    "service": {"operations", "api", "jobs", "web", "commands"},
+    "service": {"operations", "api", "jobs", "bench", "web", "commands"},
     "training": {"objectives", "masking", "data", "loggers", "evaluation", "commands"},
     "ijepa": set(),
     "docs": {"decisions", "experiments", "examples"},

@@ -11,7 +11,7 @@ from PIL import Image
 def model(golden):
     import ijepa
 
-    return ijepa.load(golden, runtime="cpu", threads=1)
+    return ijepa.load(golden, runtime="onnxruntime", threads=1)
 
 
 @pytest.fixture(scope="session")

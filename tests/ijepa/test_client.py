@@ -21,7 +21,7 @@ def url(golden):
     from service.settings import read_settings
 
     listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(read_settings(bundle=(str(golden),), runtime="cpu", threads=1))
+    app = create_app(read_settings(bundle=(str(golden),), runtime="onnxruntime", threads=1))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ijepa.images import READERS, encode_image, iterate, name_image, read_ahead
+from ijepa.images import decode_input, encode_image, iterate, memory_size, name_image
 from models.errors import DataError, ImageError, NotAnImageError
 from tests.ijepa.conftest import as_png
 
@@ -116,20 +116,10 @@ def test_a_bad_image_in_the_middle_is_named_and_ends_the_call(model, png, tmp_pa
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ijepa-read")]
 
 
-def test_reading_ahead_keeps_the_order_and_a_bounded_number_in_memory():
-    pulled, read = [], []
-
-    def images():
-        for i in range(100):
-            pulled.append(i)
-            yield name_image(b"", str(i))
-
-    results = read_ahead(images(), lambda image: read.append(image) or int(image.name), ahead=6)
-    for i, result in enumerate(results):
-        assert result == i
-        assert len(pulled) <= i + 1 + 6
-        assert len(pulled) - len(read) <= 2 * READERS
-    assert len(pulled) == 100
+def test_what_an_image_holds_before_it_is_read(tmp_path, png, image):
+    assert memory_size(name_image(tmp_path / "image.png")) == 0
+    assert memory_size(name_image(png)) == len(png)
+    assert memory_size(name_image(image)) == image.size
 
 
 def test_names_of_images_inside_batches():
@@ -151,3 +141,22 @@ def test_arrays_are_sent_without_loss(image):
 def test_a_photograph_as_an_array_is_smaller_than_as_png(photos):
     pixels = np.asarray(Image.open(min(photos.glob("*.JPEG"))).convert("RGB"))
     assert len(encode_image(name_image(pixels))) < 0.9 * len(as_png(pixels))
+
+
+def test_a_file_is_decoded_as_the_preprocessing_says_and_its_size_is_the_full_one():
+    from models.images.preprocess import Preprocessing, read_pixels
+
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)).save(file, "JPEG")
+    for decoding in ("exact", "scaled"):
+        preprocessing = Preprocessing(size=(8, 8), decoding=decoding)
+        pixels, size = decode_input(name_image(file.getvalue()), preprocessing, None)
+        assert size == (90, 80)
+        np.testing.assert_array_equal(pixels, read_pixels(file.getvalue(), preprocessing)[0])
+
+
+def test_a_pil_image_is_copied():
+    image = Image.new("RGB", (4, 4), "red")
+    named = name_image(image)
+    image.paste("blue", (0, 0, 4, 4))
+    assert named.image.getpixel((0, 0)) == (255, 0, 0)

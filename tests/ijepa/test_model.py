@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ijepa
 from ijepa.errors import BundleError, ConfigError, OptionError, RegionError
@@ -14,7 +15,7 @@ from tests.ijepa.conftest import as_png
 
 def test_a_bundle_is_found_by_name_and_by_folder(golden):
     assert ijepa.load("fashion-mnist-nano").manifest.id == "fashion-mnist-nano"
-    model = ijepa.load(str(golden), runtime="cpu", precision="float32", threads=1)
+    model = ijepa.load(str(golden), runtime="onnxruntime", precision="float32", threads=1)
     assert (model.grid, model.manifest.id) == ((4, 4), "golden")
     assert "golden" in repr(model)
 
@@ -52,7 +53,7 @@ def test_options_do_what_they_say(model, image):
     np.testing.assert_allclose(lengths, 1, atol=1e-6)
     assert model.embed(image, dtype="float16").dtype == np.float16
     assert not np.array_equal(model.embed(image, fit="squash"), model.embed(image))
-    squashed = to_pixels(ijepa.images.open_image(ijepa.images.name_image(image)), model.manifest.model.pixels, "squash")
+    squashed = to_pixels(Image.fromarray(image), model.manifest.model.pixels, "squash")
     np.testing.assert_array_equal(model.embed(image, fit="squash"), model.embed(squashed))
 
 
@@ -62,6 +63,18 @@ def test_any_number_of_images_in_order(model, count):
     expected = np.concatenate([model.embed(image) for image in images])
     np.testing.assert_allclose(model.embed(iter(images), batch_size=4), expected, rtol=1e-5, atol=1e-5)
     assert model.embed(images, output="patches", batch_size=4).shape == (count, 4, 4, 32)
+
+
+def test_without_a_batch_size_it_is_the_best_of_the_runtime(model, monkeypatch):
+    sizes, encode = [], model.runtime.encode
+    monkeypatch.setattr(model.runtime, "batch_size", 3)
+    monkeypatch.setattr(
+        model.runtime, "encode", lambda pixels, outputs: sizes.append(len(pixels)) or encode(pixels, outputs)
+    )
+    images = [np.zeros((16, 16, 3), np.uint8)] * 7
+    model.embed(images)
+    model.embed(images, batch_size=5)
+    assert sizes == [3, 3, 1, 5, 2]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def test_photographs_have_the_vectors_that_the_command_writes(model, photos, gol
     from ijepa.cli import main
 
     out = tmp_path / "job"
-    assert main(["embed", str(photos), "--out", str(out), "--bundle", str(golden), "--runtime", "cpu"]) == 0
+    assert main(["embed", str(photos), "--out", str(out), "--bundle", str(golden), "--runtime", "onnxruntime"]) == 0
     table = pq.read_table(out)
     assert table["status"].to_pylist() == ["ok"] * 100
     written = np.stack(table["embedding"].to_numpy())

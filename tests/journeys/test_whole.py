@@ -38,11 +38,25 @@ def bundle(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(bundle):
     """Its address, and the process."""
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(bundle), "--port", "0", "--runtime", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(bundle),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"})
-    said = [process.stderr.readline(), process.stderr.readline()]
+    said = [process.stderr.readline()]
+    while "listening on" not in said[-1]:
+        said.append(process.stderr.readline())
+        assert said[-1], "it ended"
     assert "my-model: trained on 512 synthetic images; licence CC0-1.0" in said[0]
-    address = said[1].split()[-1]
+    address = said[-1].split()[-1]
     for _ in range(500):
         try:
             urllib.request.urlopen(f"{address}/health")
@@ -83,7 +97,7 @@ def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bun
         .data[0]
         .embedding
     )
-    ijepa("embed", tmp_path / "in", "--out", tmp_path / "out", "--bundle", bundle, "--runtime", "cpu")
+    ijepa("embed", tmp_path / "in", "--out", tmp_path / "out", "--bundle", bundle, "--runtime", "onnxruntime")
     by_job = pq.read_table(tmp_path / "out" / "part-00000.parquet")["embedding"].to_pylist()[0]
 
     assert len(by_curl) == 64

@@ -34,3 +34,16 @@ def test_every_hidden_width_is_the_one_that_was_asked_for(width, hidden):
     with torch.device("meta"):
         encoder = Encoder(EncoderConfig(width=width, depth=1, heads=4, hidden=hidden, patch_size=4, grid=(2, 2)))
     assert encoder.blocks[0].mlp.fc1.out_features == hidden
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_flop_of_an_image_are_those_that_torch_counts(channels):
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from models.network.encoder import Encoder
+
+    config = EncoderConfig(width=48, depth=2, heads=3, hidden=100, patch_size=4, grid=(2, 5), channels=channels)
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        Encoder(config).eval()(torch.zeros(1, channels, *config.image_size))
+    assert config.flop == counter.get_total_flops()

@@ -46,7 +46,11 @@ def make_client(golden):
 
     @contextmanager
     def make(**settings):
-        app = create_app(read_settings(**{"bundle": (str(golden),), "threads": 1, **settings}))
+        app = create_app(
+            read_settings(
+                **{"bundle": (str(golden),), "runtime": "onnxruntime", "precision": "float32", "threads": 1, **settings}
+            )
+        )
         with ValidatingClient(app, raise_server_exceptions=False) as client:
             wait_until_ready(client)
             yield client

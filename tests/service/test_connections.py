@@ -16,7 +16,18 @@ import pytest
 @pytest.fixture
 def address(golden, tmp_path):
     """A server that computes one image at a time."""
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(golden),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     environment = {**os.environ, "IJEPA_THREADS": "1", "IJEPA_MAX_BATCH": "1"}
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -82,7 +93,18 @@ def test_head_is_answered_like_get_without_a_body(address, request):
 
 
 def test_told_to_stop_it_says_so_before_it_stops_listening(golden, tmp_path):
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(golden),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen(command, stderr=file, env={**os.environ, "IJEPA_THREADS": "1"})
@@ -128,7 +150,18 @@ def test_a_kept_connection_has_nagles_algorithm_off(golden):
 
 def test_told_to_stop_at_once_it_stops(golden, tmp_path):
     """In the moment after it says that it listens, before the event loop runs."""
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(golden),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     for number in (signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"}
@@ -140,7 +173,18 @@ def test_told_to_stop_at_once_it_stops(golden, tmp_path):
 
 
 def test_what_was_accepted_before_the_server_was_told_to_stop_is_finished(golden, png, tmp_path):
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(golden),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     log = tmp_path / "log"
     with (
         log.open("w") as file,

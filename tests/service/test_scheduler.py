@@ -1,6 +1,7 @@
+import asyncio
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
@@ -25,19 +26,69 @@ class Worker:
         return [item * 2 for item in items]
 
 
+class Waiter:
+    """A place in the queue, to be asked for its answer from another thread than its event loop's."""
+
+    def __init__(self, loop, submit):
+        self.loop, self.answered = loop, Future()
+        placed = Future()
+
+        def place():
+            self.future = loop.create_future()
+            self.future.add_done_callback(self.hear)
+            try:
+                placed.set_result(submit(self.future))
+            except NotReady as error:
+                placed.set_exception(error)
+
+        loop.call_soon_threadsafe(place)
+        placed.result(5)
+
+    def hear(self, future):
+        if future.cancelled():
+            self.answered.cancel()
+        elif error := future.exception():
+            self.answered.set_exception(error)
+        else:
+            self.answered.set_result(future.result())
+
+    def result(self, seconds):
+        return self.answered.result(seconds)
+
+    def leave(self):
+        gone = threading.Event()
+        self.loop.call_soon_threadsafe(lambda: (self.future.cancel(), gone.set()))
+        assert gone.wait(5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop():
+    """An event loop on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    One.loop = loop
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
 class One:
     """A scheduler with one kind of work."""
 
-    def __init__(self, worker, batch=4, queue_seconds=30.0, deadline_seconds=60.0, seen=None):
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, worker, sizes=(1, 2, 3, 4), queue_seconds=30.0, deadline_seconds=60.0, seen=None):
         seen = seen if seen is not None else []
-        self.work = Work("test", worker, batch)
+        self.work = Work("test", worker, sizes)
         self.scheduler = Scheduler(
             Limits(queue_seconds, deadline_seconds), lambda name, size, seconds: seen.append((name, size))
         )
         self.waiting, self.close = self.scheduler.waiting, self.scheduler.close
 
-    def submit(self, item, since=None):
-        return self.scheduler.submit(self.work, item, since)
+    def submit(self, item, since=None, work=None):
+        return Waiter(self.loop, lambda future: self.scheduler.submit(work or self.work, item, future, since))
 
 
 def make(worker, **limits):
@@ -62,6 +113,56 @@ def test_what_waits_is_taken_together_and_no_more_than_a_batch():
     assert [len(batch) for batch in worker.batches] == [1, 4, 2]
     one.close()
     assert sizes == [("test", 1), ("test", 4), ("test", 2)]
+
+
+def test_a_batch_has_one_of_the_sizes_and_what_is_over_waits_for_the_next():
+    worker = Worker()
+    one = make(worker, sizes=(1, 2, 4, 8))
+    futures = [held(worker, one)] + [one.submit(i) for i in range(15)]
+    worker.gate.set()
+
+    assert [future.result(5).result for future in futures[1:]] == [2 * i for i in range(15)]
+    assert [len(batch) for batch in worker.batches] == [1, 8, 4, 2, 1]
+    assert [item for batch in worker.batches[1:] for item in batch] == list(range(15))
+    one.close()
+
+
+def test_who_has_left_does_not_count_towards_a_size():
+    worker = Worker()
+    one = make(worker, sizes=(1, 2, 4))
+    first, places = held(worker, one), [one.submit(i) for i in range(5)]
+    for place in places[:2]:
+        place.leave()
+    worker.gate.set()
+    for place in [first, *places[2:]]:
+        place.result(5)
+    assert worker.batches[1:] == [[2, 3], [4]]
+    one.close()
+
+
+def test_the_answers_of_a_batch_go_to_their_event_loop_in_one_call(loop, monkeypatch):
+    worker, calls = Worker(), []
+    one = make(worker)
+    places = [held(worker, one)] + [one.submit(i) for i in range(4)]
+    call = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: calls.append(args) or call(*args))
+    worker.gate.set()
+    for place in places:
+        place.result(5)
+    assert len(calls) == len(worker.batches) == 2
+    one.close()
+
+
+def test_a_waiter_whose_event_loop_is_closed_harms_nobody():
+    worker = Worker()
+    one, closed = make(worker), asyncio.new_event_loop()
+    first, orphan = held(worker, one), closed.create_future()
+    one.scheduler.submit(one.work, "orphan", orphan)
+    closed.close()
+    last = one.submit("last")
+    worker.gate.set()
+    assert (first.result(5).result, last.result(5).result) == ("firstfirst", "lastlast")
+    one.close()
 
 
 def test_a_lonely_item_does_not_wait_for_others():
@@ -92,7 +193,7 @@ def test_who_has_gone_is_not_computed():
     one = make(worker)
     first = held(worker, one)
     gone, here = one.submit("gone"), one.submit("here")
-    assert gone.cancel()
+    gone.leave()
     worker.gate.set()
 
     assert here.result(5).result == "herehere"
@@ -118,7 +219,7 @@ def test_who_waited_too_long_is_told():
 
 def test_too_much_waiting_work_is_refused_with_seconds_to_wait():
     worker = Worker(seconds=0.1)
-    one = make(worker, batch=1, queue_seconds=0.25)
+    one = make(worker, sizes=(1,), queue_seconds=0.25)
     one.submit("learn the speed").result(5)
     held(worker, one)
     with pytest.raises(Overloaded) as caught:  # noqa: PT012 -- which of them is refused depends on the speed learned
@@ -168,12 +269,12 @@ def test_kinds_of_work_take_turns_by_who_waited_longest_and_never_run_at_once():
             running.release()
             return items
 
-        return Work(name, batch, 2)
+        return Work(name, batch, (1, 2))
 
     worker, a, b = Worker(), run("a"), run("b")
     one = make(worker)
     held(worker, one)
-    futures = [one.scheduler.submit(work, i) for i, work in enumerate([b, a, a, b, a])]
+    futures = [one.submit(i, work=work) for i, work in enumerate([b, a, a, b, a])]
     worker.gate.set()
     for future in futures:
         future.result(5)
@@ -185,9 +286,9 @@ def test_kinds_of_work_take_turns_by_who_waited_longest_and_never_run_at_once():
 def test_the_seconds_of_all_kinds_of_work_count_together():
     worker = Worker()
     one = make(worker, queue_seconds=1.0)
-    slow = Work("slow", lambda items: items, 1, seconds_per_item=0.6)
+    slow = Work("slow", lambda items: items, (1,), seconds_per_item=0.6)
     held(worker, one)
-    futures = [one.scheduler.submit(slow, 0), one.scheduler.submit(slow, 1)]
+    futures = [one.submit(0, work=slow), one.submit(1, work=slow)]
     with pytest.raises(Overloaded, match="about 1 s of work"):
         one.scheduler.check_overload()
     assert one.waiting()[0] == 2

@@ -19,7 +19,7 @@ from models.images.sources.base import ListOptions
 from models.images.sources.table import open_source
 from models.inference.calibration import calibrate
 from models.io import atomic_directory
-from models.runtimes.select import open_runtime
+from models.runtimes.select import open_reference
 from models.terminal import progress_bars
 from training.commands.reports import report_skipped, report_unreadable
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     check_replaceable(args.out)
     source = open_source(args.data, ListOptions(args.by_suffix), progress_bars)
     report_skipped(source)
-    networks = open_runtime("cpu", bundle, precision="float32")
+    networks = open_reference(bundle)
     calibration, unreadable = calibrate(networks, bundle.manifest, source, args.masks, args.seed, progress_bars)
     report_unreadable(unreadable, len(source))
     images = described(source.description, calibration.images, len(unreadable))

@@ -1,6 +1,7 @@
 """Make a bundle from a checkpoint: three ONNX graphs, checked against PyTorch, a manifest and a model card.
 
-With --to, the target encoder in the layout of timm, of transformers or as plain safetensors instead.
+With --to, the target encoder in the layout of timm, of transformers or as plain safetensors instead. With a bundle in place of
+the checkpoint, a copy of it that has more precisions.
 """
 
 import argparse
@@ -9,39 +10,43 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
-from models.bundle.manifest import Manifest, StoredWeights
+from models.bundle.manifest import ENCODER, Manifest, StoredWeights
 from models.bundle.reader import check_id
 from models.bundle.results import read_results
 from models.checkpoint.store import Checkpoint, read_checkpoint
-from models.errors import ConfigError, DataError, IJEPAError, UsageError
+from models.errors import ConfigError, UsageError
+from models.export.decoding import DecodedImages, read_decoded_images
 from models.export.formats import FORMATS, export_format
 from models.export.pipeline import export_bundle
 from models.export.quantize import N_ACCURACY_IMAGES, N_RANGE_IMAGES, QUANTIZERS, CalibrationImages
 from models.export.resize import resize_checkpoint
-from models.export.whitening import MAX_WHITENING_IMAGES, sample_indices
-from models.images.preprocess import Preprocessing, to_pixels
+from models.export.whitening import MAX_WHITENING_IMAGES
 from models.images.sources.base import ListOptions
 from models.images.sources.table import open_source
-from models.progress import Progress
 from models.terminal import progress_bars
+from training.commands.export_bundle import add_to_bundle, find_given_bundle
+from training.commands.images import read_images
 from training.commands.reports import report_skipped, report_unreadable
 
-BUNDLE_OPTIONS = ("id", "store", "precision", "calibration", "whiten", "by_suffix", "card", "probes")
+BUNDLE_OPTIONS = ("id", "store", "precision", "calibration", "whiten", "scaled_decoding", "by_suffix", "card", "probes")
 """Options that other formats do not take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help="a step's folder, or a run's (its latest step)"
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="a step's folder, or a run's (its latest step); with --precision also a bundle's folder or name",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="the folder to write; an existing bundle is replaced"
     )
     parser.add_argument("--to", choices=("bundle", *FORMATS), default="bundle", help="what to write (bundle)")
-    parser.add_argument("--id", help="the name of the model for clients (default: the name of the folder)")
+    parser.add_argument(
+        "--id", help="the name of the model for clients (default: the name of the folder; of a bundle, its own)"
+    )
     parser.add_argument("--licence", help="licence of the weights (default: what the checkpoint states)")
     parser.add_argument(
         "--dataset-name",
@@ -63,13 +68,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         action="append",
         choices=tuple(QUANTIZERS),
-        help="write this precision beside float32, with its measured accuracy; may be repeated; needs --calibration",
+        help="add this precision, with its measured accuracy, beside float32 (bfloat16 has no files: it is a way of running the "
+        "float32 graphs); may be repeated; needs --calibration",
     )
     parser.add_argument("--calibration", metavar="URI", help="images to quantise with and to measure a precision on")
     parser.add_argument(
         "--whiten",
         metavar="URI",
         help="add a whitened form of every pooling, fitted on these images, for search by cosine similarity",
+    )
+    parser.add_argument(
+        "--scaled-decoding",
+        metavar="URI",
+        help="decode large JPEGs at a smaller scale, several times faster, if the embeddings of these images stay within the "
+        "bundle's accuracy_floor; the accuracy is recorded either way",
     )
     parser.add_argument("--by-suffix", action="store_true", help="tell images by their suffix alone (faster to list)")
     parser.add_argument(
@@ -92,11 +104,17 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--{given[0].replace('_', '-')} applies to bundles; --to {args.to} writes the target encoder in float32"
         )
+    if bundle := find_given_bundle(args.checkpoint):
+        print_accuracy(add_to_bundle(bundle, args))
+        print(args.out)
+        return
     checkpoint = read_checkpoint(args.checkpoint)
     if args.size:
         checkpoint = resize_checkpoint(checkpoint, read_size(args.size))
     if args.to == "bundle":
-        print_accuracy(make_bundle(checkpoint, args))
+        manifest = make_bundle(checkpoint, args)
+        print_accuracy(manifest)
+        print_scaled_decoding(manifest)
     else:
         export_format(checkpoint, args.to, args.out, args.licence, args.dataset_name)
     print(args.out)
@@ -122,6 +140,13 @@ def make_bundle(checkpoint: Checkpoint, args: argparse.Namespace) -> Manifest:
     def images_of(uri: str, limit: int) -> CalibrationImages:
         return read_images(uri, ListOptions(args.by_suffix), checkpoint.config.pixels, limit, progress_bars)
 
+    def decoded_images_of(uri: str) -> DecodedImages:
+        source = open_source(uri, ListOptions(args.by_suffix), progress_bars)
+        report_skipped(source)
+        images = read_decoded_images(source, checkpoint.config.pixels, progress_bars)
+        report_unreadable(images.unreadable, len(source))
+        return images
+
     return export_bundle(
         checkpoint,
         args.out,
@@ -134,6 +159,7 @@ def make_bundle(checkpoint: Checkpoint, args: argparse.Namespace) -> Manifest:
         precisions=precisions,
         images=images_of(args.calibration, measured_images) if precisions else None,
         whiten=images_of(args.whiten, MAX_WHITENING_IMAGES) if args.whiten else None,
+        decoded=decoded_images_of(args.scaled_decoding) if args.scaled_decoding else None,
         progress=progress_bars,
     )
 
@@ -146,10 +172,22 @@ def print_accuracy(manifest: Manifest) -> None:
             file=sys.stderr,
         )
     for name, variant in manifest.variants.items():
-        used = "used" if variant.worst >= manifest.accuracy_floor else "not used"
+        outputs = variant.poolings | {graph: each for graph, each in variant.accuracy.items() if graph != ENCODER}
+        cosines = ", ".join(f"{output} {each.first_percentile:.5f}" for output, each in outputs.items())
         print(
-            f"{name}: mean-centred cosine to float32 at least {variant.worst:.5f} for 99 % of images; {used} by "
-            f"--precision auto (accuracy_floor {manifest.accuracy_floor})",
+            f"{name}: mean-centred cosine to float32, at least, for 99 % of images: {cosines} (accuracy_floor "
+            f"{manifest.accuracy_floor}: --precision auto computes in float32 what is below)",
+            file=sys.stderr,
+        )
+
+
+def print_scaled_decoding(manifest: Manifest) -> None:
+    """How close embeddings of JPEGs decoded at a smaller scale are, and whether the bundle decodes so."""
+    if measured := manifest.scaled_decoding:
+        used = "used" if manifest.model.pixels.decoding == "scaled" else "not used, JPEGs are decoded in full"
+        print(
+            f"scaled decoding: mean-centred cosine to exact decoding at least {measured.accuracy.first_percentile:.5f} for 99 % "
+            f"of {measured.images:,} large JPEGs; {used} (accuracy_floor {manifest.accuracy_floor})",
             file=sys.stderr,
         )
 
@@ -176,32 +214,3 @@ def read_size(text: str) -> tuple[int, int]:
     if not match:
         raise UsageError(f"--size {text!r} is not a size; give pixels, as in 448 or 448x224 (height x width)")
     return int(match[1]), int(match[2] or match[1])
-
-
-def read_images(
-    uri: str, options: ListOptions, preprocessing: Preprocessing, limit: int, progress: Progress
-) -> CalibrationImages:
-    """At most `limit` images of a source, in a fixed random order. Those that cannot be read are left out and named.
-
-    Raises:
-        DataError: no image can be read.
-    """
-    source = open_source(uri, options, progress)
-    report_skipped(source)
-    pixels: list[np.ndarray] = []
-    unreadable = []
-    with progress(min(limit, len(source)), f"reading {source.description}", "images") as stage:
-        for i in sample_indices(len(source), len(source)):
-            if len(pixels) == limit:
-                break
-            try:
-                pixels.append(to_pixels(source.open(int(i)), preprocessing))
-            except IJEPAError as error:
-                unreadable.append(str(error))
-            else:
-                stage.update()
-    report_unreadable(unreadable, len(source))
-    if not pixels:
-        raise DataError(f"none of {source.description} can be read ({unreadable[0]})")
-    broken = f", {len(unreadable):,} of which cannot be read" if unreadable else ""
-    return CalibrationImages(np.stack(pixels), f"{source.description}{broken}")

@@ -1,5 +1,6 @@
 """The networks under test, each as `models.runtimes.networks.Networks`: a bundle by its runtime, anything else by torch."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +13,16 @@ from models.bundle.manifest import MANIFEST
 from models.bundle.reader import Bundle, find_bundle, read_bundle
 from models.checkpoint.store import LATEST, WEIGHTS, load_model, read_checkpoint
 from models.config import ModelConfig
+from models.errors import ConfigError
 from models.export.graphs import ContextGraph, EncoderGraph, PredictorGraph
 from models.export.provenance import distance_of
 from models.inference.prediction import TargetSpace
 from models.io import sha256_of
 from models.network.ijepa import IJEPA
 from models.runtimes.networks import Networks
-from models.runtimes.select import open_runtime
+from models.runtimes.select import open_reference
+
+log = logging.getLogger(__name__)
 
 
 class Network(NamedTuple):
@@ -96,11 +100,16 @@ def is_checkpoint(model: str) -> bool:
 
 
 def other_precisions(model: str) -> dict[str, Network]:
-    """The same network in every other precision that its bundle has."""
+    """The same network in every other precision that its bundle has and this CPU computes; others are logged."""
     if is_checkpoint(model):
         return {}
-    bundle = read_bundle(find_bundle(model))
-    return {precision: of_bundle(bundle, precision) for precision in bundle.manifest.variants}
+    bundle, networks = read_bundle(find_bundle(model)), {}
+    for precision in bundle.manifest.variants:
+        try:
+            networks[precision] = of_bundle(bundle, precision)
+        except ConfigError as error:
+            log.warning("%s is left out: %s", precision, error)
+    return networks
 
 
 def of_bundle(bundle: Bundle, precision: str = "float32") -> Network:
@@ -113,7 +122,7 @@ def of_bundle(bundle: Bundle, precision: str = "float32") -> Network:
         config=manifest.model,
         poolings=tuple(manifest.poolings),
         space=TargetSpace.of(manifest),
-        graphs=open_runtime("cpu", bundle, precision=precision),
+        graphs=open_reference(bundle, precision),
         predicts=manifest.predicts,
     )
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from models.errors import DataError
-from models.images.preprocess import Preprocessing, to_pixels
-from models.images.sources.base import ListOptions, Source
+from models.images.preprocess import Preprocessing
+from models.images.sources.base import ListOptions, Source, item_pixels
 from models.images.sources.table import check_exists, open_source
 from models.progress import Progress, no_progress
 
@@ -74,7 +74,7 @@ def read_pixels(source: Source, index: int, preprocessing: Preprocessing) -> UIn
         DataError: it cannot be read. Nothing takes its place, as training does it: its class would be wrong.
     """
     try:
-        return to_pixels(source.open(index), preprocessing)
+        return item_pixels(source, index, preprocessing)
     except DataError as error:
         raise DataError(f"{error}; a probe needs every image: remove this one, or replace it, and run again") from error
 

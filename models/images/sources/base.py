@@ -5,8 +5,12 @@ from collections import Counter
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from PIL import Image
+
+from models.errors import DataError, ImageError
+from models.images.decode import LOCAL_LIMITS
+from models.images.preprocess import Preprocessing, read_pixels, to_pixels
 
 
 class Item(NamedTuple):
@@ -77,6 +81,20 @@ class ListOptions(NamedTuple):
 
 BY_BYTES = ListOptions()
 """The default."""
+
+
+def item_pixels(source: Source, index: int, preprocessing: Preprocessing) -> UInt8[np.ndarray, "H W C"]:
+    """One image as a network's input, decoded as its preprocessing says.
+
+    Raises:
+        DataError: it cannot be read or decoded.
+    """
+    if preprocessing.decoding == "exact":
+        return to_pixels(source.open(index), preprocessing)
+    try:
+        return read_pixels(source.read(index), preprocessing, limits=LOCAL_LIMITS)[0]
+    except ImageError as error:
+        raise DataError(f"{source.item(index).uri} cannot be read: {error}") from error
 
 
 def as_png(image: Image.Image) -> bytes:

@@ -1,17 +1,17 @@
 """`/v1/embeddings`, OpenAI's, and `/v1/images/embeddings`, made for raw bytes: one route under two names."""
 
-import asyncio
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from service.api.dependencies import ServiceDep
+from service.api.dependencies import service_of
 from service.api.disconnect import cancel_on_disconnect
 from service.api.negotiation import ENCODINGS, JSON, MEDIA, choose_media
+from service.api.offload import offload
 from service.api.openapi import document_route
 from service.api.options import validate_options
-from service.api.parsing import InputImage, check_image_count, parse_request
+from service.api.parsing import check_image_count, parse_request
 from service.api.responses import json_response, server_timing
 from service.errors import (
     BodyTooLarge,
@@ -55,8 +55,9 @@ IMAGE_ERRORS = (
     operation_id="embed_images",
     **document_route(EmbeddingsBody, *IMAGE_ERRORS, query=EmbedRequest, media=MEDIA),
 )
-async def embed(request: Request, service: ServiceDep) -> Response:
+async def embed(request: Request) -> Response:
     """Each image as one vector (`output=pooled`), or as one vector a patch (`output=patches`)."""
+    service = await service_of(request)
     media = choose_media(request.headers.get("accept"))
     service.registry.check_ready()
     parsed = await parse_request(request, service.settings, "input")
@@ -67,25 +68,19 @@ async def embed(request: Request, service: ServiceDep) -> Response:
         check_image_count(len(parsed.images), service.settings.max_images_patches, "a request for patches")
     operation = model.operation(Embed)
     operation.admit()
-    embeddings = await cancel_on_disconnect(request, embed_all(operation, parsed.images, asked))
-    timings = [embedding.timings for embedding in embeddings]
-    service.telemetry.answered(Embed.name, timings)
-    headers = server_timing(timings)
-    if media != JSON:
-        arrays = [as_grid(embedding.values, model) for embedding in embeddings]
-        return Response(await asyncio.to_thread(MEDIA[media], arrays), headers=headers, media_type=media)
-    content = await asyncio.to_thread(as_openai, embeddings, asked, model)
-    return await asyncio.to_thread(json_response, content, 200, headers)
+    embeddings = await cancel_on_disconnect(request, operation.all(parsed.images, asked.options()))
+    service.telemetry.answered(Embed.name, [embedding.timings for embedding in embeddings])
+    size = sum(embedding.values.nbytes for embedding in embeddings)
+    return await offload(size, as_response, embeddings, asked, model, media)
 
 
-async def embed_all(operation: Embed, images: list[InputImage], asked: EmbedRequest) -> list[Embedding]:
-    """All images, each on its own; the first that fails stops the rest."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(operation(data, asked.options(), param)) for data, param in images]
-    except ExceptionGroup as together:
-        raise together.exceptions[0] from together
-    return [task.result() for task in tasks]
+def as_response(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel, media: str) -> Response:
+    """The embeddings in the asked form."""
+    headers = server_timing([embedding.timings for embedding in embeddings])
+    if media == JSON:
+        return json_response(as_openai(embeddings, asked, model), 200, headers)
+    arrays = [as_grid(embedding.values, model) for embedding in embeddings]
+    return Response(MEDIA[media](arrays), headers=headers, media_type=media)
 
 
 def check_options(asked: EmbedRequest, model: LoadedModel, media: str) -> None:

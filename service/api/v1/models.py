@@ -59,6 +59,7 @@ def as_description(model: LoadedModel, settings: Settings) -> dict[str, Any]:
         "predictor": manifest.model.predictor.model_dump() if manifest.model.predictor and manifest.predicts else None,
         "operations": model.operations,
         "preprocessing": manifest.model.pixels.model_dump(),
+        "scaled_decoding": manifest.scaled_decoding.model_dump() if manifest.scaled_decoding else None,
         "masking": manifest.masking.model_dump(),
         "distance": manifest.distance.model_dump(),
         "parity": {name: parity.model_dump() for name, parity in manifest.parity.items()},
@@ -68,6 +69,9 @@ def as_description(model: LoadedModel, settings: Settings) -> dict[str, Any]:
         "precision": model.runtime.precision,
         "variants": {name: variant.model_dump() for name, variant in manifest.variants.items()},
         "runtime": model.runtime.name,
+        "batch_size": model.runtime.batch_size,
+        "accuracy": _accuracy(model),
+        "ways": [way.model_dump() for way in (model.choice.chosen, *model.choice.others)],
         "images_per_second": round(model.images_per_second, 1),
         "limits": {
             "image_bytes": settings.max_image_bytes,
@@ -78,3 +82,10 @@ def as_description(model: LoadedModel, settings: Settings) -> dict[str, Any]:
             "targets": settings.max_targets,
         },
     }
+
+
+def _accuracy(model: LoadedModel) -> dict[str, Any]:
+    """How far the answers are from float32: a mean-centred cosine, and on which images it was measured."""
+    way = model.choice.chosen
+    cosine = 1.0 if way.precision == "float32" else way.cosine
+    return {"cosine": cosine, "measured_on": way.measured_on, "accuracy_floor": model.manifest.accuracy_floor}

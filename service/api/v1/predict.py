@@ -1,6 +1,5 @@
 """`/v1/predict`: what the model expects behind hidden regions of an image, and how far that is from what is there."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -8,9 +7,10 @@ from fastapi import APIRouter, Request, Response
 
 from models.images.grid import RegionSpec
 from models.inference.regions import cut_warning
-from service.api.dependencies import ServiceDep
+from service.api.dependencies import service_of
 from service.api.disconnect import cancel_on_disconnect
 from service.api.negotiation import ENCODINGS
+from service.api.offload import offload
 from service.api.openapi import document_route
 from service.api.options import validate_options
 from service.api.parsing import from_base64, parse_request
@@ -32,26 +32,35 @@ PREDICT_ERRORS = (*(error for error in IMAGE_ERRORS if error is not NotAcceptabl
     summary="Predict hidden regions",
     **document_route(PredictBody, *PREDICT_ERRORS, query=PredictRequest),
 )
-async def predict(request: Request, service: ServiceDep) -> Response:
+async def predict(request: Request) -> Response:
     """Each target is hidden, predicted on its own from the context, and compared with what is there."""
+    service = await service_of(request)
     service.registry.check_ready()
     parsed = await parse_request(request, service.settings, "image")
     if len(parsed.images) != 1:
         raise TooManyImages(f"a prediction is of one image, this request has {len(parsed.images)}")
     raw = parse_query_regions(parsed.options)
     check_target_count(raw.get("targets"), service.settings.max_targets)
-    asked = await asyncio.to_thread(validate_options, PredictRequest, raw)
-    if asked.dtype != "float32" and asked.encoding_format == "float":
-        raise UnsupportedOption("float16 cannot be written as JSON floats; use encoding_format base64", "dtype")
+    asked, options = await offload(parsed.size, validate_regions, raw)
     model = service.registry.select(asked.model)
-    options = await asyncio.to_thread(as_options, asked)
     data, param = parsed.images[0]
     operation = model.operation(Predict)
     operation.admit()
     predicted = await cancel_on_disconnect(request, operation(data, options, param))
     service.telemetry.answered(Predict.name, [predicted.timings])
-    content = await asyncio.to_thread(as_response, predicted, asked, model)
-    return await asyncio.to_thread(json_response, content, 200, server_timing([predicted.timings]))
+    return await offload(response_size(predicted, asked), as_response, predicted, asked, model)
+
+
+def validate_regions(raw: dict[str, Any]) -> tuple[PredictRequest, PredictOptions]:
+    """The options, and the regions among them.
+
+    Raises:
+        InvalidRequest, UnsupportedOption
+    """
+    asked = validate_options(PredictRequest, raw)
+    if asked.dtype != "float32" and asked.encoding_format == "float":
+        raise UnsupportedOption("float16 cannot be written as JSON floats; use encoding_format base64", "dtype")
+    return asked, as_options(asked)
 
 
 def parse_query_regions(options: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +101,13 @@ def _spec(region: RegionBody, param: str) -> RegionSpec:
     return region.spec(None if region.mask is None else from_base64(region.mask, f"{param}.mask", "a PNG"))
 
 
-def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedModel) -> dict[str, Any]:
+def response_size(predicted: PredictedImage, asked: PredictRequest) -> int:
+    """About the bytes of the arrays in a response."""
+    names = ("patches", "energy_per_patch", "energy_per_patch", *asked.returns)
+    return sum(getattr(target.prediction, name).nbytes for target in predicted.targets for name in names)
+
+
+def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedModel) -> Response:
     """The contract's shape."""
     encode = ENCODINGS[asked.encoding_format]
     targets, warnings = [], []
@@ -113,7 +128,7 @@ def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedM
             warnings.append({"code": "region_cut", "message": cut_warning(f"targets[{i}]"), "target": i})
     if predicted.context_cut:
         warnings.append({"code": "region_cut", "message": cut_warning("the context"), "target": None})
-    return {
+    content = {
         "object": "prediction",
         "model": model.manifest.id,
         "grid": list(model.manifest.grid),
@@ -121,3 +136,4 @@ def as_response(predicted: PredictedImage, asked: PredictRequest, model: LoadedM
         "targets": targets,
         "warnings": warnings,
     }
+    return json_response(content, 200, server_timing([predicted.timings]))

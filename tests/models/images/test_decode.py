@@ -4,10 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
-from models.images.decode import DecodeLimits, decode, decode_mask, image_format, upright_rgb
+from models.images.decode import DecodeLimits, decode, decode_mask, image_format
+from models.images.upright import upright_rgb
 
 
 def encoded(image, name="PNG", **options):
@@ -23,6 +24,17 @@ def test_exif_orientation_is_applied():
     upright.rotate(90, expand=True).save(file, "PNG", exif=exif)
 
     assert np.array_equal(np.asarray(upright_rgb(Image.open(file))), np.asarray(upright))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_undone(orientation):
+    """As Pillow's own function undoes it."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = encoded(image, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(decode(data)), np.asarray(expected))
 
 
 def test_transparency_lies_over_white():

@@ -20,7 +20,7 @@ def bundle(golden):
 
 @pytest.fixture(scope="module")
 def networks(bundle):
-    return open_runtime("cpu", bundle, threads=1, precision="float32")
+    return open_runtime("onnxruntime", bundle, threads=1, precision="float32")
 
 
 @pytest.fixture

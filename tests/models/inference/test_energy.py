@@ -81,7 +81,7 @@ def test_energies_are_those_of_predicted_regions(golden):
     from models.runtimes.select import open_runtime
 
     bundle = read_bundle(golden)
-    networks = open_runtime("cpu", bundle, threads=1)
+    networks = open_runtime("onnxruntime", bundle, threads=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     draw = draw_blocks(MASKING, (4, 4), 1, 5)[0]
     draw = draw._replace(targets=draw.targets[:1])

@@ -32,5 +32,5 @@ def test_it_gives_the_embeddings_of_the_cpu(cuda_runtime):
 
     bundle, runtime = cuda_runtime
     pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
-    expected = open_runtime("cpu", bundle, threads=1).encode(pixels, ["mean"])["mean"]
+    expected = open_runtime("onnxruntime", bundle, threads=1).encode(pixels, ["mean"])["mean"]
     np.testing.assert_allclose(runtime.encode(pixels, ["mean"])["mean"], expected, atol=1e-4)

@@ -27,7 +27,7 @@ def embed(golden, capsys):
 
 
 def test_photographs_are_embedded(photos, embed, tmp_path):
-    code, out, err = embed(photos, "--out", tmp_path / "out", runtime="cpu")
+    code, out, err = embed(photos, "--out", tmp_path / "out", runtime="onnxruntime")
     assert (code, out) == (0, f"100 rows in {tmp_path / 'out'}: 100 ok\n"), err
     rows = rows_of(tmp_path / "out")
     assert len(rows) == 100
@@ -103,6 +103,26 @@ def test_the_row_of_an_image_that_is_too_large_names_the_setting(few, embed, tmp
     assert row["error"].endswith(f"; {setting} sets the limit")
 
 
+def test_a_job_goes_on_with_the_runtime_that_it_began_with_whatever_is_fastest_now(few, embed, tmp_path, monkeypatch):
+    from models.runtimes.select import open_runtime
+    from service.commands import embed as command
+
+    asked = []
+
+    def recorded(name, bundle, threads, precision, *rest):
+        asked.append((name, precision))
+        return open_runtime("fake" if name == "cpu" else name, bundle, threads, precision, *rest)
+
+    assert embed(few, "--out", tmp_path / "out", runtime="onnxruntime")[0] == 0
+    (tmp_path / "out" / "part-00000.parquet").unlink()
+    monkeypatch.setattr(command, "open_runtime", recorded)
+    assert embed(few, "--out", tmp_path / "out", runtime="cpu")[0] == 0
+    assert asked == [("onnxruntime", "float32")]
+    assert embed(few, "--out", tmp_path / "new", runtime="cpu")[0] == 0
+    assert embed(few, "--out", tmp_path / "out", "--overwrite", runtime="cpu")[0] == 0
+    assert asked[1:] == [("cpu", "auto"), ("cpu", "auto")]
+
+
 def test_update_and_overwrite_contradict(few, embed, tmp_path):
     code, _, err = embed(few, "--out", tmp_path / "out", "--update", "--overwrite")
     assert (code, "give one of them" in err) == (2, True)
@@ -134,7 +154,7 @@ def test_fashion_mnist_is_embedded_by_the_bundled_model(fashion_mnist, tmp_path,
     small = idx.Arrays(pixels, None, (), "twenty images", "fashion-mnist:test")
     member = table.SOURCES["fashion-mnist"]
     monkeypatch.setitem(table.SOURCES, "fashion-mnist", member._replace(open=lambda *_: small))
-    assert main(["embed", "fashion-mnist:test", "--out", str(tmp_path / "out"), "--runtime", "cpu"]) == 0
+    assert main(["embed", "fashion-mnist:test", "--out", str(tmp_path / "out"), "--runtime", "onnxruntime"]) == 0
     assert capsys.readouterr().out.endswith("20 ok\n")
     assert rows_of(tmp_path / "out")[3]["uri"] == "fashion-mnist:test#00000003"
 
@@ -153,7 +173,7 @@ def start(many, out, golden, **options):
     command = [sys.executable, "-m", "ijepa", "embed", str(many), "--out", str(out)]
     environment = {**os.environ, "IJEPA_THREADS": "1", "IJEPA_MAX_BATCH": "16"}
     return subprocess.Popen(
-        [*command, "--bundle", str(golden), "--runtime", "cpu"], env=environment, text=True, **options
+        [*command, "--bundle", str(golden), "--runtime", "onnxruntime"], env=environment, text=True, **options
     )
 
 

@@ -131,3 +131,87 @@ def test_statuses_are_the_codes_of_the_service(few, run, tmp_path):
         "image_too_large",
         "ok",
     ]
+
+
+def test_the_next_rows_are_read_and_the_last_shard_is_written_while_a_batch_is_computed(
+    few, run, tmp_path, bundle, small_shards, monkeypatch
+):
+    """Of the shards 0 to 2, 3 to 5, 6 to 8 and 9: each waits for the other, with a time limit."""
+    import threading
+
+    from models.images.sources.folder import Folder
+    from models.runtimes.fake import FakeRuntime
+    from service.jobs.sinks.parquet import Parquet
+
+    read, write = Folder.read_id, Parquet.write
+    far_read, second_computed, in_time = threading.Event(), threading.Event(), []
+
+    class Waiting(FakeRuntime):
+        batches = 0
+
+        def encode(self, pixels, outputs):
+            self.batches += 1
+            if self.batches == 1:
+                in_time.append(far_read.wait(30))
+            if self.batches == 2:
+                second_computed.set()
+            return super().encode(pixels, outputs)
+
+    def read_and_tell(self, name):
+        if name == "0006.png":
+            far_read.set()
+        return read(self, name)
+
+    def write_later(self, folder, shard, rows):
+        if shard == 0:
+            in_time.append(second_computed.wait(30))
+        write(self, folder, shard, rows)
+
+    monkeypatch.setattr(Folder, "read_id", read_and_tell)
+    monkeypatch.setattr(Parquet, "write", write_later)
+    assert run(few, tmp_path / "out", runtime=Waiting(bundle)).statuses == {"ok": 10}
+    assert in_time == [True, True]
+    assert [row["id"] for row in rows_of(tmp_path / "out")] == [f"{i:04d}.png" for i in range(10)]
+
+
+def test_a_shard_that_cannot_be_written_ends_the_job(few, run, tmp_path, small_shards, monkeypatch):
+    from service.jobs.sinks.parquet import Parquet
+
+    write = Parquet.write
+    full = OSError(28, "No space left on device")
+
+    def failing(self, folder, shard, rows):
+        if shard == 2:
+            raise full
+        write(self, folder, shard, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parquet, "write", failing)
+        with pytest.raises(OSError, match="No space left"):
+            run(few, tmp_path / "out")
+    assert len(rows_of(tmp_path / "out")) == 6
+    assert run(few, tmp_path / "out").written == 4
+
+
+def test_a_job_keeps_the_batch_size_that_it_began_with(few, run, tmp_path, bundle):
+    from models.errors import ConfigError
+    from models.runtimes.fake import FakeRuntime
+
+    sizes = []
+
+    class Recording(FakeRuntime):
+        def encode(self, pixels, outputs):
+            sizes.append(len(pixels))
+            return super().encode(pixels, outputs)
+
+    def runtime(best):
+        made = Recording(bundle)
+        made.batch_size = best
+        return made
+
+    run(few, tmp_path / "out", runtime=runtime(4), batch=None)
+    (tmp_path / "out" / "part-00000.parquet").unlink()
+    run(few, tmp_path / "out", runtime=runtime(7), batch=None)
+    assert sizes == [4, 4, 2, 4, 4, 2]
+    with pytest.raises(ConfigError, match="batch was 4, is 7"):
+        run(few, tmp_path / "out", batch=7)

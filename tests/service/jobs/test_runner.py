@@ -15,7 +15,7 @@ def test_rows_are_those_of_the_contract(few, bundle, run, tmp_path):
     from models.runtimes.onnxruntime import Session
 
     (few / "0000.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    run(few, tmp_path / "out", runtime="cpu")
+    run(few, tmp_path / "out", runtime="onnxruntime")
     table = pq.read_table(tmp_path / "out" / "part-00000.parquet")
     rows = table.to_pylist()
 

@@ -48,9 +48,24 @@ def test_the_digest_of_the_graphs_changes_with_a_graph_and_the_preprocessing_and
     for name in ("encoder.onnx", "encoder.onnx.data", "canonical.safetensors"):
         files = {**manifest.files, name: File(sha256="0" * 64, size=1)}
         assert graphs_digest(manifest.model_copy(update={"files": files})) != graphs_digest(manifest)
-    pixels = manifest.model.pixels.model_copy(update={"interpolation": "bicubic"})
-    model = manifest.model.model_copy(update={"pixels": pixels})
-    assert graphs_digest(manifest.model_copy(update={"model": model})) != graphs_digest(manifest)
+    for changed in ({"interpolation": "bicubic"}, {"decoding": "scaled"}):
+        pixels = manifest.model.pixels.model_copy(update=changed)
+        model = manifest.model.model_copy(update={"pixels": pixels})
+        assert graphs_digest(manifest.model_copy(update={"model": model})) != graphs_digest(manifest)
+
+
+def test_the_digest_of_the_graphs_leaves_out_precisions_that_the_job_does_not_use(bundle):
+    from models.bundle.manifest import Accuracy, File, Variant
+
+    manifest = bundle.manifest
+    accuracy = Accuracy(first_percentile=1, mean=1)
+    int8 = Variant(accuracy={"encoder": accuracy}, images=1, measured_on="x")
+    names = ("encoder.int8.onnx", "encoder.int8.onnx.data")
+    files = {**manifest.files, **{name: File(sha256="0" * 64, size=1) for name in names}}
+    with_int8 = manifest.model_copy(update={"files": files, "variants": {"int8": int8}})
+    for precision in ("float32", "bfloat16"):
+        assert graphs_digest(with_int8, precision) == graphs_digest(manifest)
+    assert graphs_digest(with_int8, "int8") != graphs_digest(manifest)
 
 
 def test_a_shipped_bundle_whose_manifest_changed_has_the_graphs_that_are_recorded_for_it():

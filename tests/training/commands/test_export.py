@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ijepa.cli import main
 from tests.golden.make import write_tiny_checkpoint
@@ -70,6 +71,58 @@ def test_an_image_that_cannot_be_read_is_left_out_of_a_whitening_and_named(
     assert read_bundle(tmp_path / "out").manifest.whitening.images == 23
 
 
+def jpegs(folder, count, side=70):
+    """Coarse noise, of which scaled decoding keeps everything, with fine noise of a few grey values."""
+    folder.mkdir()
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize(
+            (side, side), Image.Resampling.BICUBIC
+        )
+        fine = np.asarray(coarse).astype(int) + rng.integers(-9, 10, (side, side, 3))
+        Image.fromarray(fine.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.jpg", quality=95, subsampling=0)
+    return folder
+
+
+@pytest.mark.parametrize(("accuracy_floor", "decoding", "said"), [(0.9, "scaled", "used"), (1.0, "exact", "not used")])
+def test_jpegs_are_decoded_at_a_smaller_scale_where_embeddings_stay_accurate(
+    export, tmp_path, capsys, monkeypatch, one_thread, accuracy_floor, decoding, said
+):
+    from models.bundle.manifest import ManifestDraft
+    from models.bundle.reader import read_bundle
+    from models.export import pipeline
+
+    def draft(**fields):
+        return ManifestDraft(**fields, accuracy_floor=accuracy_floor)
+
+    monkeypatch.setattr(pipeline, "ManifestDraft", draft)
+    folder = jpegs(tmp_path / "large", 100)
+    Image.new("RGB", (20, 20)).save(folder / "small.jpg")
+    Image.new("RGB", (90, 90)).save(folder / "no.png")
+    (folder / "torn.jpg").write_bytes((folder / "0.jpg").read_bytes()[:700])
+
+    assert export("--scaled-decoding", str(folder)) == 0
+    manifest = read_bundle(tmp_path / "out").manifest
+    measured = manifest.scaled_decoding
+    assert manifest.model.pixels.decoding == decoding
+    assert (measured.images, measured.measured_on) == (100, "103 images of a folder named 'large'")
+    assert 0.9 < measured.accuracy.first_percentile < measured.accuracy.mean < 1
+    err = capsys.readouterr().err
+    assert f"at least {measured.accuracy.first_percentile:.5f} for 99 % of 100 large JPEGs; {said}" in err
+    assert "1 of 103 images were left out:\n" in err
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert f"JPEGs decoded at a smaller scale ({said}), on 100 images of 103 images of a folder named 'large'" in card
+
+
+def test_scaled_decoding_is_measured_on_a_hundred_jpegs_that_it_affects(export, tmp_path, capsys):
+    assert export("--scaled-decoding", str(jpegs(tmp_path / "few", 3))) == 1
+    assert (
+        "3 images of a folder named 'few': 3 are JPEGs large enough to be decoded at a smaller scale for 16x16 pixels; "
+        "--scaled-decoding needs at least 100 of them" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_of_which_none_can_be_read_are_an_error(export, tmp_path, capsys):
     (tmp_path / "torn.png").write_bytes(b"x")
     assert export("--whiten", str(tmp_path / "torn.png")) == 1
@@ -80,7 +133,7 @@ def test_broken_images_are_replaced_by_others_of_the_source(tmp_path):
     from models.images.preprocess import Preprocessing
     from models.images.sources.base import ListOptions
     from models.progress import no_progress
-    from training.commands.export import read_images
+    from training.commands.images import read_images
 
     folder = noise(tmp_path / "images", 6)
 
@@ -104,6 +157,7 @@ def test_broken_images_are_replaced_by_others_of_the_source(tmp_path):
         (("--id", "Not An Id"), 1, "'Not An Id' is not a valid id"),
         (("--store", "float16", "--to", "timm"), 2, "--store applies to bundles; --to timm writes the target encoder"),
         (("--whiten", "synthetic:120", "--to", "timm"), 2, "--whiten applies to bundles"),
+        (("--scaled-decoding", "x", "--to", "timm"), 2, "--scaled-decoding applies to bundles"),
         (("--by-suffix", "--to", "timm"), 2, "--by-suffix applies to bundles"),
     ],
 )

@@ -175,13 +175,12 @@ def test_the_images_of_one_request_are_not_overload_to_each_other(make_client, p
             assert response.status_code == 200, response.text
 
 
-def test_a_request_that_comes_when_too_much_waits_is_told_when_to_try_again(make_client, png):
+def test_a_request_that_comes_when_too_much_waits_is_told_when_to_try_again(make_client, png, monkeypatch):
     with make_client(queue_seconds=0.5) as busy:
         registry = busy.app.state.service.registry
         registry.known("golden")._operations["embed"].work.seconds_per_item = 60.0
-        registry._decoders.waiting = 1
+        monkeypatch.setattr(type(registry._decoders), "waiting", 1)
         response = busy.post("/v1/images/embeddings", files={"file": png})
-        registry._decoders.waiting = 0
     assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
     assert response.headers["retry-after"] == "60"
 

@@ -1,0 +1,1 @@
+"""Clients that cost little: a closed loop (wrk) and an open loop (Poisson arrivals)."""
