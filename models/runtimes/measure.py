@@ -20,8 +20,8 @@ ACCURACY_SECONDS = 8.0
 """About how long the accuracy of one way may take."""
 MAX_BATCH_SECONDS = 0.5
 """Longer batches are not tried: they make everybody wait and gain nothing."""
-MIN_BATCH_SECONDS = 0.008
-"""Shorter batches are not taken where longer ones are as fast: every batch has a cost around it that is not timed here."""
+MIN_BATCH_SECONDS = 0.05
+"""Shorter batches are not taken where longer ones are as fast: around every batch something is lost that is not timed here."""
 MAX_TIMED_BATCH = 32
 ENOUGH = 0.95
 """Share of the best speed that is enough for a smaller batch."""

@@ -3,6 +3,7 @@
 bfloat16 runs the float32 graph. With int8, what is not quantised runs in bfloat16 where the CPU has it.
 """
 
+import contextlib
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ from openvino import opset13  # noqa: E402
 DEVICE = "CPU"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 """OpenVINO's names of the precisions of what a graph leaves open."""
+MAX_PARTS = 8
+"""Into which a batch is split: smaller batches than that use all cores on each row."""
 
 
 @cache
@@ -41,36 +44,51 @@ def _has_bfloat16() -> bool:
 
 
 class Graph:
-    """One compiled graph. `precision` is that of what the graph leaves open; `threads` 0 leaves the count to OpenVINO.
+    """One graph, compiled twice: for a single row on all cores, and for batches that are split over parts of the cores.
 
-    The first run of a shape takes some 30 ms longer (ViT-S/16); what was prepared for it is kept.
+    Cores that share one row wait for each other in every layer; each with rows of its own they do not, which is worth 10 to 30 %
+    for small batches. The results are the same to the bit. `precision` is that of what the graph leaves open; `threads` 0 leaves
+    the count to OpenVINO. The first run of a shape takes some 30 ms longer (ViT-S/16); what was prepared for it is kept.
     """
 
     def __init__(self, path: Path, precision: str, threads: int = 0) -> None:
-        # One stream with all cores: the scheduler runs one batch at a time.
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
         try:
-            compiled = _core().compile_model(_core().read_model(path), DEVICE, settings)
+            graph = _core().read_model(path)
+            whole = _core().compile_model(graph, DEVICE, settings | {"PERFORMANCE_HINT": "LATENCY"})
+            settings["INFERENCE_NUM_THREADS"] = whole.get_property("INFERENCE_NUM_THREADS")
+            self._parts = min(settings["INFERENCE_NUM_THREADS"], MAX_PARTS)
+            split = _core().compile_model(graph, DEVICE, settings | {"NUM_STREAMS": self._parts})
         except RuntimeError as error:
             raise BundleError(f"{path} cannot be loaded by OpenVINO: {_first_line(error)}") from error
-        self._request = compiled.create_infer_request()
+        self._whole = whole.create_infer_request()
+        self._split = [split.create_infer_request() for _ in range(self._parts)]
         self._busy = threading.Lock()
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Copies of the named outputs, in the order asked for. Outputs that are not asked for are not copied."""
+        rows = len(next(iter(inputs.values())))
+        requests = self._split if rows >= self._parts else [self._whole]
+        parts = {name: np.array_split(np.ascontiguousarray(each), len(requests)) for name, each in inputs.items()}
         with self._busy:
             try:
-                self._request.start_async(
-                    {name: np.ascontiguousarray(values) for name, values in inputs.items()}, share_inputs=True
-                )
-                self._request.wait()
-                return [self._request.get_tensor(name).data.copy() for name in outputs]
+                for i, request in enumerate(requests):
+                    request.start_async({name: parts[name][i] for name in parts}, share_inputs=True)
+                for request in requests:
+                    request.wait()
+                return [np.concatenate([each.get_tensor(name).data for each in requests]) for name in outputs]
             except RuntimeError as error:
+                _wait_for(requests)
                 raise RuntimeFailure(
                     f"OpenVINO could not compute {', '.join(outputs)}: {_first_line(error)}"
                 ) from error
+
+
+def _wait_for(requests: Sequence[ov.InferRequest]) -> None:
+    """Until none of them runs any more, however they end."""
+    for request in requests:
+        with contextlib.suppress(RuntimeError):
+            request.wait()
 
 
 class OpenVINORuntime:

@@ -92,4 +92,6 @@ class Predict(OnImages):
     def _run(self, items: Sequence[_Item]) -> list[list[TargetPrediction]]:
         pixels = np.stack([item.pixels for item in items])
         regions = [item.placed.regions for item in items]
-        return predict_regions(self._context.runtime, self._space, pixels, regions, max(MAX_ROWS, self._context.max_batch))
+        return predict_regions(
+            self._context.runtime, self._space, pixels, regions, max(MAX_ROWS, self._context.max_batch)
+        )

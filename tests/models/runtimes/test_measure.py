@@ -11,8 +11,8 @@ from models.runtimes.fake import FakeRuntime
     ("fixed", "per_image", "expected"),
     [
         (0.010, 0.020, 8),  # 95 % of the best needs the fixed cost shared by 8
-        (0.000, 0.020, 1),  # more at once gain nothing
-        (0.000, 0.003, 4),  # shorter than 8 ms
+        (0.000, 0.120, 1),  # more at once gain nothing
+        (0.000, 0.020, 4),  # shorter batches than 50 ms are not taken
         (0.000, 0.0001, 32),  # all are shorter: the largest that is timed
         (0.000, 0.400, 1),  # one is too long already
     ],

@@ -114,3 +114,27 @@ def test_it_does_not_try_to_leave_the_machine(bundle, tmp_path):
     environment = {"HOME": str(tmp_path), "PYTHONPATH": "."}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[] []"
+
+
+def test_a_batch_that_is_split_over_the_cores_gives_the_same_bits(bundle):
+    from models.runtimes.measure import images_of
+    from models.runtimes.openvino import OpenVINORuntime
+
+    pixels = images_of(bundle, 5)
+    whole, split = OpenVINORuntime(bundle, threads=1), OpenVINORuntime(bundle, threads=2)
+    assert len(split._encoder._split) == 2
+    expected = whole.encode(pixels, ["tokens", "mean"])
+    for name, values in split.encode(pixels, ["tokens", "mean"]).items():
+        assert np.array_equal(values, expected[name])
+
+
+def test_a_part_that_fails_leaves_the_runtime_usable(bundle):
+    from models.errors import RuntimeFailure
+    from models.runtimes.measure import images_of
+    from models.runtimes.openvino import OpenVINORuntime
+
+    runtime, pixels = OpenVINORuntime(bundle, threads=2), images_of(bundle, 4)
+    expected = runtime.encode(pixels, ["mean"])["mean"]
+    with pytest.raises(RuntimeFailure):
+        runtime.encode(np.zeros((4, 3, 3, 3), np.uint8), ["mean"])
+    assert np.array_equal(runtime.encode(pixels, ["mean"])["mean"], expected)
