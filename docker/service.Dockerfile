@@ -23,13 +23,14 @@ RUN /opt/ijepa/bin/pip install --no-cache-dir --no-deps --force-reinstall . \
  && /opt/ijepa/bin/pip uninstall -q -y pip setuptools
 
 FROM ${BASE}
-RUN useradd --uid 10001 --create-home ijepa
+RUN useradd --uid 10001 --create-home ijepa && mkdir /cache && chown ijepa /cache && chmod 1777 /cache
 COPY --from=build /opt/ijepa /opt/ijepa
 ENV PATH=/opt/ijepa/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     IJEPA_HOST=0.0.0.0 \
-    IJEPA_PORT=8000
+    IJEPA_PORT=8000 \
+    XDG_CACHE_HOME=/cache
 WORKDIR /home/ijepa
 USER 10001
 EXPOSE 8000
