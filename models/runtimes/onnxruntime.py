@@ -85,6 +85,7 @@ class OnnxRuntime:
 
     provider: ClassVar[str]
     device: ClassVar[str | None]
+    computes: ClassVar[tuple[str, ...]]
     exact = True
     batch_size = 1
 
@@ -102,7 +103,7 @@ class OnnxRuntime:
     @classmethod
     def precisions(cls) -> tuple[str, ...]:
         """See `RuntimeClass.precisions`."""
-        raise NotImplementedError
+        return cls.computes
 
     @classmethod
     def library(cls) -> str:
@@ -149,22 +150,14 @@ class CPURuntime(OnnxRuntime):
     """ONNX Runtime on a CPU."""
 
     provider, device = CPU, "cpu"
-
-    @classmethod
-    def precisions(cls) -> tuple[str, ...]:
-        """See `RuntimeClass.precisions`."""
-        return "float32", "int8", "float16"
+    computes = ("float32", "int8", "float16")
 
 
 class CUDARuntime(OnnxRuntime):
     """ONNX Runtime on a CUDA device."""
 
     provider, device = CUDA, "gpu"
-
-    @classmethod
-    def precisions(cls) -> tuple[str, ...]:
-        """See `RuntimeClass.precisions`."""
-        return "float32", "float16"
+    computes = ("float32", "float16")
 
     def settings(self, graph: str) -> dict[str, str]:  # noqa: ARG002
         """float32 means float32: no TF32."""

@@ -16,11 +16,7 @@ class TensorRTRuntime(OnnxRuntime):
     """See `Runtime`. float16 takes the bundle's float16 graphs."""
 
     provider, device = TENSORRT, None
-
-    @classmethod
-    def precisions(cls) -> tuple[str, ...]:
-        """See `RuntimeClass.precisions`."""
-        return "float32", "float16"
+    computes = ("float32", "float16")
 
     def settings(self, graph: str) -> dict[str, str]:
         """One engine for all shapes, in the user's cache."""
