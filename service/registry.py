@@ -81,9 +81,13 @@ class LoadedModel:
                 self.state = State.READY
 
     def _warm(self) -> None:
-        """Run every batch size, so that no request waits for a shape to be prepared; the last one gives the speed."""
+        """Run every batch size, so that no request waits for a shape to be prepared; the last one gives the speed.
+
+        A batch of which each lane gets its part prepares what the lanes need.
+        """
         pixels, until = self.bundle.canonical()["pixels"][None], time.perf_counter() + WARM_SECONDS
-        for size in ladder(self._max_batch):
+        in_lanes = ladder(max(1, self._max_batch // self.runtime.lanes))
+        for size in sorted({*ladder(self._max_batch), *(size * self.runtime.lanes for size in in_lanes)}):
             batch = np.repeat(pixels, size, axis=0)
             self._seconds(batch)
             seconds = self._seconds(batch) / size
@@ -187,11 +191,14 @@ def open_registry(settings: Settings, telemetry: Telemetry, progress: Progress =
     choices = [
         choose(settings.runtime, bundle, settings.threads, settings.precision, progress) for bundle in bundles.values()
     ]
-    scheduler = Scheduler(Limits(settings.queue_seconds, settings.deadline_seconds), telemetry.batch)
+    runtimes = [
+        open_choice(choice, bundle, settings.threads) for bundle, choice in zip(bundles.values(), choices, strict=True)
+    ]
+    limits = Limits(settings.queue_seconds, settings.deadline_seconds)
+    scheduler = Scheduler(limits, telemetry.batch, max(runtime.lanes for runtime in runtimes))
     decoders = Decoders(settings.deadline_seconds)
     models = []
-    for bundle, choice in zip(bundles.values(), choices, strict=True):
-        runtime = open_choice(choice, bundle, settings.threads)
+    for bundle, choice, runtime in zip(bundles.values(), choices, runtimes, strict=True):
         max_batch = min(settings.max_batch, runtime.batch_size)
         context = Context(bundle, runtime, scheduler, decoders, settings.decode_limits, max_batch)
         models.append(LoadedModel(choice, context))

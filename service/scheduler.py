@@ -1,6 +1,7 @@
 """One scheduler for a device, which owns the only queue: it decides what runs next, and every waiter is answered.
 
-No timer and no padding: a batch is what of one kind of work came while the last batch ran, in one of the sizes of that work. A
+It has lanes: so many batches run at once, each on its part of the device; what would not fill the lanes runs by itself on the whole
+device. No timer and no padding: a batch is what of one kind of work waits when a lane is free, in one of the sizes of that work. A
 waiter gets its result, the error of its batch or `DeadlineExceeded`; the place of one that has left is not computed. Waiters are
 futures of event loops, and the answers of a batch go to a loop in one call. The scheduler is generic in its items and knows no
 operation by name.
@@ -35,11 +36,13 @@ class Limits(NamedTuple):
 class Work(Generic[Item, Result]):
     """A kind of work: `run` gets items, as many as one of `sizes` says, and returns as many results in their order.
 
-    `sizes` ascend from 1. `seconds_per_item` is a moving average of what was measured; 0 before anything ran.
+    It is told whether it has the whole device, or a lane. `sizes` ascend from 1 and are for the whole device; a lane gets its part of
+    the largest. `seconds_per_item` is of the whole device, which batches that run at once share: a moving average of what was
+    measured; 0 before anything ran.
     """
 
     name: str
-    run: Callable[[Sequence[Item]], Sequence[Result]]
+    run: Callable[[Sequence[Item], bool], Sequence[Result]]
     sizes: Sequence[int]
     seconds_per_item: float = 0.0
 
@@ -78,6 +81,15 @@ class _Waiting(NamedTuple):
     queued: float
 
 
+class _Batch(NamedTuple):
+    """What runs next: items of one work, on so many lanes, and those that have waited too long."""
+
+    work: Work[Any, Any]
+    waiting: list[_Waiting]
+    late: list[_Waiting]
+    lanes: int
+
+
 def answer(answers: Iterable[tuple["asyncio.Future[Any]", object]]) -> None:
     """Give futures their results, or their errors, from another thread: one call to each event loop.
 
@@ -101,17 +113,44 @@ def _set(answers: list[tuple["asyncio.Future[Any]", object]]) -> None:
             future.set_result(value)
 
 
-class Scheduler:
-    """Runs batches on one thread. `on_batch` is told of each: the work's name, its items, its seconds."""
+class _Shares:
+    """Seconds of a device that is shared equally by what runs on it at a time. Not for several threads at once."""
 
-    def __init__(self, limits: Limits, on_batch: Callable[[str, int, float], None] = lambda *_: None) -> None:
+    def __init__(self) -> None:
+        self._running, self._seconds, self._since = 0, 0.0, 0.0
+
+    def begin(self) -> float:
+        """Something begins to run: a time for `end`."""
+        return self._step(+1)
+
+    def end(self, begun: float) -> float:
+        """Something ends: its share of the time since it began."""
+        return self._step(-1) - begun
+
+    def _step(self, change: int) -> float:
+        now = time.monotonic()
+        if self._running:
+            self._seconds += (now - self._since) / self._running
+        self._since, self._running = now, self._running + change
+        return self._seconds
+
+
+class Scheduler:
+    """Runs batches, each lane on a thread. `on_batch` is told of each: the work's name, its items, its seconds."""
+
+    def __init__(
+        self, limits: Limits, on_batch: Callable[[str, int, float], None] = lambda *_: None, lanes: int = 1
+    ) -> None:
         self._limits, self._on_batch = limits, on_batch
         self._queues: dict[Work[Any, Any], deque[_Waiting]] = {}
         self._wake = threading.Condition()
         self._closed = False
+        self._lanes, self._free = lanes, lanes
+        self._shares = _Shares()
         self._running_seconds = 0.0
-        self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._loop, name=f"lane_{i}", daemon=True) for i in range(lanes)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(
         self,
@@ -133,7 +172,8 @@ class Scheduler:
             if self._closed:
                 raise NotReady("the server is stopping")
             self._queues.setdefault(work, deque()).append(waiting)
-            self._wake.notify()
+            if self._free:
+                self._wake.notify()
 
     def check_overload(self, coming: float = 0.0) -> None:
         """Would an item submitted now wait too long, behind the queue and `coming` seconds of work that will be in it soon?
@@ -150,16 +190,17 @@ class Scheduler:
             raise Overloaded(message, wait - limit)
 
     def waiting(self) -> tuple[int, float]:
-        """Items in the queue, and the seconds that they and the running batch should take."""
+        """Items in the queue, and the seconds that they and the running batches should take."""
         with self._wake:
             return sum(map(len, self._queues.values())), self._wait_seconds()
 
     def close(self) -> None:
-        """Answer what is queued, then stop the thread."""
+        """Answer what is queued, then stop the threads."""
         with self._wake:
             self._closed = True
-            self._wake.notify()
-        self._thread.join()
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _wait_seconds(self) -> float:
         queued = sum(len(queue) * work.seconds_per_item for work, queue in self._queues.items())
@@ -168,29 +209,39 @@ class Scheduler:
     def _loop(self) -> None:
         while True:
             with self._wake:
-                self._running_seconds = 0.0
-                while not self._queues and not self._closed:
-                    self._wake.wait()
+                self._wake.wait_for(lambda: self._free if self._queues else self._closed)
                 if not self._queues:
                     return
-                work, batch, late = self._take()
-                self._running_seconds = len(batch) * work.seconds_per_item
-            if late:
+                batch = self._take()
+                self._free -= batch.lanes
+                if self._closed:
+                    self._wake.notify_all()  # it may have been the last
+            if batch.late:
                 message = f"waited more than {self._limits.deadline_seconds:.0f} s for the model"
-                answer((waiting.future, DeadlineExceeded(message)) for waiting in late)
-            if batch:
-                self._run(work, batch)
+                answer((waiting.future, DeadlineExceeded(message)) for waiting in batch.late)
+            if batch.waiting:
+                self._run(batch)
+            with self._wake:
+                self._free += batch.lanes
+                self._wake.notify(batch.lanes - 1)
 
-    def _take(self) -> tuple[Work[Any, Any], list[_Waiting], list[_Waiting]]:
-        """The work whose first item has waited longest, the first of its items that fill a size, and those that waited too long.
+    def _take(self) -> _Batch:
+        """Of the work whose first item has waited longest, the first items, as many as one of its sizes says.
 
+        They get the whole device if nothing runs and the lanes would not be filled, else a lane and their part of what waits.
         Items whose waiters have left are dropped.
         """
+        whole = self._free == self._lanes and (
+            self._lanes == 1 or sum(len(queue) for queue in self._queues.values()) < self._lanes
+        )
         work = min(self._queues, key=lambda each: self._queues[each][0].since)
         queue, oldest = self._queues[work], time.monotonic() - self._limits.deadline_seconds
+        most = work.sizes[-1]
+        if not whole:
+            most = min(max(1, most // self._lanes), -(-len(queue) // self._free))
         batch: list[_Waiting] = []
         late: list[_Waiting] = []
-        while queue and len(batch) < work.sizes[-1]:
+        while queue and len(batch) < most:
             waiting = queue.popleft()
             if not waiting.future.done():
                 (batch if waiting.since >= oldest else late).append(waiting)
@@ -198,23 +249,33 @@ class Scheduler:
         queue.extendleft(reversed(batch[size:]))
         if not queue:
             del self._queues[work]
-        return work, batch[:size], late
+        return _Batch(work, batch[:size], late, self._lanes if whole else 1)
 
-    def _run(self, work: Work[Any, Any], batch: list[_Waiting]) -> None:
+    def _run(self, batch: _Batch) -> None:
+        work, count = batch.work, len(batch.waiting)
+        expected = count * work.seconds_per_item
+        with self._wake:
+            self._running_seconds += expected
+            begun = self._shares.begin()
         start = time.monotonic()
         try:
-            results = work.run([waiting.item for waiting in batch])
-            assert len(results) == len(batch), f"{len(results)} results for {len(batch)} items"
+            results = work.run([waiting.item for waiting in batch.waiting], batch.lanes == self._lanes)
+            assert len(results) == count, f"{len(results)} results for {count} items"
         except Exception:  # whatever it is, every waiter of the batch has to hear of it
-            log.exception("a batch of %d failed", len(batch))
-            message = "the model failed on this batch; the server's log says why"
-            answer((waiting.future, Internal(message)) for waiting in batch)
-            return
+            log.exception("a batch of %d failed", count)
+            results = None
         seconds = time.monotonic() - start
         with self._wake:
-            work.measured(seconds, len(batch))
-        self._on_batch(work.name, len(batch), seconds)
+            self._running_seconds -= expected
+            share = self._shares.end(begun)
+            if results is not None:
+                work.measured(share, count)
+        if results is None:
+            error = Internal("the model failed on this batch; the server's log says why")
+            answer((waiting.future, error) for waiting in batch.waiting)
+            return
+        self._on_batch(work.name, count, seconds)
         answer(
             (waiting.future, Done(waiting.item, result, waiting.since, waiting.queued, start, seconds))
-            for waiting, result in zip(batch, results, strict=True)
+            for waiting, result in zip(batch.waiting, results, strict=True)
         )

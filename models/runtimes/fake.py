@@ -18,6 +18,7 @@ class FakeRuntime:
     device: ClassVar[str | None] = None
     exact = False
     batch_size = 1
+    lanes = 1
 
     def __init__(self, bundle: Bundle, precision: str = "float32", threads: int = 0) -> None:  # noqa: ARG002
         self.name, self.precision = "fake", precision
@@ -38,6 +39,11 @@ class FakeRuntime:
     def library(cls) -> str:
         """See `RuntimeClass.library`."""
         return "fake"
+
+    @property
+    def lane(self) -> "FakeRuntime":
+        """See `Runtime`."""
+        return self
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Networks.encode`."""

@@ -35,11 +35,18 @@ class Networks(Protocol):
 class Runtime(Networks, Protocol):
     """A bundle that is ready to compute. `name` and `precision` are what `/v1/models` and job metadata say.
 
-    `exact` is False for a runtime whose outputs are not those of the bundle's graphs. `batch_size` is how many images it
-    should get at once: more gain nothing.
+    `exact` is False for a runtime whose outputs are not those of the bundle's graphs. `batch_size` is how many images it should get
+    at once: more gain nothing. The runtime computes a batch on the whole device; `lane` computes one on its part of it, and serves
+    as many calls at the same time as there are `lanes`. Where there is one, it is the runtime itself.
     """
 
     name: str
     precision: str
     exact: bool
     batch_size: int
+    lanes: int
+
+    @property
+    def lane(self) -> Networks:
+        """The same networks on one part of the device."""
+        ...

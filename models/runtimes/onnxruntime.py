@@ -88,6 +88,7 @@ class OnnxRuntime:
     computes: ClassVar[tuple[str, ...]]
     exact = True
     batch_size = 1
+    lanes = 1
 
     def __init__(self, bundle: Bundle, precision: str = "float32", threads: int = 0) -> None:
         self.name = f"{self.library()} {self.provider.removesuffix('ExecutionProvider')}"
@@ -113,6 +114,11 @@ class OnnxRuntime:
     def settings(self, graph: str) -> dict[str, str]:  # noqa: ARG002
         """The provider's settings for a graph."""
         return {}
+
+    @property
+    def lane(self) -> "OnnxRuntime":
+        """See `Runtime`."""
+        return self
 
     def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Networks.encode`."""

@@ -7,9 +7,10 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,7 @@ DEVICE = "CPU"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 """OpenVINO's names of the precisions of what a graph leaves open."""
 MAX_PARTS = 8
-"""Into which a batch is split: smaller batches than that use all cores on each row."""
+"""Into which the cores are divided."""
 
 
 @cache
@@ -44,7 +45,7 @@ def _has_bfloat16() -> bool:
 
 
 class Graph:
-    """One graph, compiled twice: for a single row on all cores, and for batches that are split over parts of the cores.
+    """One graph, compiled twice: for few rows on all cores, and for rows on parts of the cores.
 
     Cores that share one row wait for each other in every layer; each with rows of its own they do not, which is worth 10 to 30 %
     for small batches. The results are the same to the bit. `precision` is that of what the graph leaves open; `threads` 0 leaves
@@ -57,31 +58,47 @@ class Graph:
             graph = _core().read_model(path)
             whole = _core().compile_model(graph, DEVICE, settings | {"PERFORMANCE_HINT": "LATENCY"})
             settings["INFERENCE_NUM_THREADS"] = whole.get_property("INFERENCE_NUM_THREADS")
-            self._parts = min(settings["INFERENCE_NUM_THREADS"], MAX_PARTS)
-            split = _core().compile_model(graph, DEVICE, settings | {"NUM_STREAMS": self._parts})
+            self.parts = min(settings["INFERENCE_NUM_THREADS"], MAX_PARTS)
+            split = _core().compile_model(graph, DEVICE, settings | {"NUM_STREAMS": self.parts})
         except RuntimeError as error:
             raise BundleError(f"{path} cannot be loaded by OpenVINO: {_first_line(error)}") from error
         self._whole = whole.create_infer_request()
-        self._split = [split.create_infer_request() for _ in range(self._parts)]
+        self._split = [split.create_infer_request() for _ in range(self.parts)]
+        self._lanes = SimpleQueue[ov.InferRequest]()
+        for _ in range(self.parts):
+            self._lanes.put(split.create_infer_request())
         self._busy = threading.Lock()
 
-    def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Copies of the named outputs, in the order asked for. Outputs that are not asked for are not copied."""
-        rows = len(next(iter(inputs.values())))
-        requests = self._split if rows >= self._parts else [self._whole]
-        parts = {name: np.array_split(np.ascontiguousarray(each), len(requests)) for name, each in inputs.items()}
-        with self._busy:
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray], lane: bool = False) -> list[np.ndarray]:
+        """Copies of the named outputs, in the order asked for. Outputs that are not asked for are not copied.
+
+        Runs on all cores, one call after the other, or in a `lane`: on one part of the cores, as many calls at once as there are.
+        """
+        if lane:
+            request = self._lanes.get()
             try:
-                for i, request in enumerate(requests):
-                    request.start_async({name: parts[name][i] for name in parts}, share_inputs=True)
-                for request in requests:
-                    request.wait()
-                return [np.concatenate([each.get_tensor(name).data for each in requests]) for name in outputs]
-            except RuntimeError as error:
-                _wait_for(requests)
-                raise RuntimeFailure(
-                    f"OpenVINO could not compute {', '.join(outputs)}: {_first_line(error)}"
-                ) from error
+                return _run([request], outputs, inputs)
+            finally:
+                self._lanes.put(request)
+        with self._busy:
+            rows = len(next(iter(inputs.values())))
+            return _run(self._split if rows >= self.parts else [self._whole], outputs, inputs)
+
+
+def _run(
+    requests: Sequence[ov.InferRequest], outputs: Sequence[str], inputs: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """The rows in as many parts as there are requests."""
+    parts = {name: np.array_split(np.ascontiguousarray(each), len(requests)) for name, each in inputs.items()}
+    try:
+        for i, request in enumerate(requests):
+            request.start_async({name: parts[name][i] for name in parts}, share_inputs=True)
+        for request in requests:
+            request.wait()
+        return [np.concatenate([each.get_tensor(name).data for each in requests]) for name in outputs]
+    except RuntimeError as error:
+        _wait_for(requests)
+        raise RuntimeFailure(f"OpenVINO could not compute {', '.join(outputs)}: {_first_line(error)}") from error
 
 
 def _wait_for(requests: Sequence[ov.InferRequest]) -> None:
@@ -91,8 +108,38 @@ def _wait_for(requests: Sequence[ov.InferRequest]) -> None:
             request.wait()
 
 
-class OpenVINORuntime:
-    """See `Runtime`. The context encoder and the predictor are compiled when they are first used."""
+class OpenVINONetworks:
+    """See `Networks`. The context encoder and the predictor are compiled when they are first used."""
+
+    def __init__(self, graphs: Callable[[str], Graph], lane: bool) -> None:
+        self._graph, self._in_lane = graphs, lane
+
+    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """See `Networks.encode`."""
+        return dict(zip(outputs, self._run(ENCODER, outputs, {"pixels": pixels}), strict=True))
+
+    def encode_context(
+        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
+    ) -> Float32[np.ndarray, "B K D"]:
+        """See `Networks.encode_context`."""
+        return self._run(CONTEXT, ["context_tokens"], {"pixels": pixels, "context_ids": context_ids})[0]
+
+    def predict(
+        self,
+        context_tokens: Float32[np.ndarray, "B K D"],
+        context_ids: Int64[np.ndarray, "B K"],
+        target_ids: Int64[np.ndarray, "B T"],
+    ) -> Float32[np.ndarray, "B T D"]:
+        """See `Networks.predict`."""
+        inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
+        return self._run(PREDICTOR, ["predicted"], inputs)[0]
+
+    def _run(self, graph: str, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return self._graph(graph).run(outputs, inputs, self._in_lane)
+
+
+class OpenVINORuntime(OpenVINONetworks):
+    """See `Runtime`."""
 
     device: ClassVar[str | None] = "cpu"
     exact = True
@@ -103,9 +150,13 @@ class OpenVINORuntime:
             raise ConfigError(
                 f"OpenVINO cannot compute in {precision} on this CPU; it can in {', '.join(self.precisions())}"
             )
+        super().__init__(self._open, lane=False)
         self.name, self.precision = f"{self.library()} {DEVICE}", precision
         self._bundle, self._threads = bundle, threads
-        self._encoder = self._open(ENCODER)
+        self._opening = threading.Lock()
+        self._graphs: dict[str, Graph] = {}
+        self.lanes = self._open(ENCODER).parts
+        self.lane = OpenVINONetworks(self._open, lane=True)
 
     @classmethod
     def available(cls) -> bool:
@@ -122,37 +173,14 @@ class OpenVINORuntime:
         """See `RuntimeClass.library`."""
         return f"openvino {ov.__version__.partition('-')[0]}"
 
-    def encode(self, pixels: UInt8[np.ndarray, "B H W C"], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """See `Networks.encode`."""
-        return dict(zip(outputs, self._encoder.run(outputs, {"pixels": pixels}), strict=True))
-
-    def encode_context(
-        self, pixels: UInt8[np.ndarray, "B H W C"], context_ids: Int64[np.ndarray, "B K"]
-    ) -> Float32[np.ndarray, "B K D"]:
-        """See `Networks.encode_context`."""
-        return self._context.run(["context_tokens"], {"pixels": pixels, "context_ids": context_ids})[0]
-
-    def predict(
-        self,
-        context_tokens: Float32[np.ndarray, "B K D"],
-        context_ids: Int64[np.ndarray, "B K"],
-        target_ids: Int64[np.ndarray, "B T"],
-    ) -> Float32[np.ndarray, "B T D"]:
-        """See `Networks.predict`."""
-        inputs = {"context_tokens": context_tokens, "context_ids": context_ids, "target_ids": target_ids}
-        return self._predictor.run(["predicted"], inputs)[0]
-
-    @cached_property
-    def _context(self) -> Graph:
-        return self._open(CONTEXT)
-
-    @cached_property
-    def _predictor(self) -> Graph:
-        return self._open(PREDICTOR)
-
     def _open(self, name: str) -> Graph:
-        fast = _has_bfloat16() and self.precision != "float32"
-        return Graph(self._bundle.path(name, self.precision), HINTS["bfloat16" if fast else "float32"], self._threads)
+        """One of the three graphs, compiled once."""
+        with self._opening:
+            if name not in self._graphs:
+                fast = _has_bfloat16() and self.precision != "float32"
+                path = self._bundle.path(name, self.precision)
+                self._graphs[name] = Graph(path, HINTS["bfloat16" if fast else "float32"], self._threads)
+            return self._graphs[name]
 
 
 def matrix_product_flops(precision: str, size: int, seconds: float, products: int = 4) -> float:

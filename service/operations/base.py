@@ -12,7 +12,7 @@ from models.bundle.reader import Bundle
 from models.errors import IJEPAError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import Fit
-from models.runtimes.networks import Runtime
+from models.runtimes.networks import Networks, Runtime
 from service.errors import DeadlineExceeded, translate
 from service.scheduler import Done, Item, Result, Scheduler, Work, answer
 
@@ -146,6 +146,11 @@ class OnImages:
         """See `Operation.admit`: what waits in the queue and what waits to be decoded."""
         context = self._context
         context.scheduler.check_overload(context.decoders.waiting * self.work.seconds_per_item)
+
+    def _networks(self, whole: bool) -> Networks:
+        """What computes a batch: on the whole device, or in a lane."""
+        runtime = self._context.runtime
+        return runtime if whole else runtime.lane
 
     def _submit(
         self, param: str | None, prepare: Callable[..., Item], *args: object

@@ -65,10 +65,10 @@ class Embed(OnImages):
         pixels, (width, height) = read_pixels(data, preprocessing, fit, self._context.limits)
         return _Item(pixels, width * height, output)
 
-    def _run(self, items: Sequence[_Item]) -> list[np.ndarray]:
+    def _run(self, items: Sequence[_Item], whole: bool) -> list[np.ndarray]:
         """One pass over all images with the union of the outputs that any of them wants."""
         pixels = np.stack([item.pixels for item in items])
-        outputs = self._context.runtime.encode(pixels, sorted({item.output for item in items}))
+        outputs = self._networks(whole).encode(pixels, sorted({item.output for item in items}))
         return [outputs[item.output][i].copy() for i, item in enumerate(items)]
 
 

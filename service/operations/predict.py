@@ -89,9 +89,9 @@ class Predict(OnImages):
         context = None if options.context is None else NamedRegion("context", options.context)
         return _Item(pixels, place_regions(targets, context, size, preprocessing, options.fit, manifest.grid))
 
-    def _run(self, items: Sequence[_Item]) -> list[list[TargetPrediction]]:
+    def _run(self, items: Sequence[_Item], whole: bool) -> list[list[TargetPrediction]]:
         pixels = np.stack([item.pixels for item in items])
         regions = [item.placed.regions for item in items]
         return predict_regions(
-            self._context.runtime, self._space, pixels, regions, max(MAX_ROWS, self._context.max_batch)
+            self._networks(whole), self._space, pixels, regions, max(MAX_ROWS, self._context.max_batch)
         )

@@ -72,6 +72,32 @@ def test_threads_may_share_a_runtime(bundle):
     np.testing.assert_allclose(np.stack(found), expected, atol=1e-5)
 
 
+def test_lanes_compute_the_same_at_the_same_time_as_the_whole(bundle):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from models.runtimes.measure import images_of
+    from models.runtimes.openvino import OpenVINORuntime
+
+    runtime, pixels = OpenVINORuntime(bundle, threads=2), images_of(bundle, 24)
+    assert runtime.lanes == 2
+    expected = runtime.encode(pixels, ["mean"])["mean"]
+    networks = [runtime.lane, runtime.lane, runtime.lane, runtime]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: networks[i % 4].encode(pixels[2 * i : 2 * i + 2], ["mean"])["mean"], range(12)))
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-5)
+
+
+def test_a_lane_serves_after_a_failure(bundle):
+    from models.errors import RuntimeFailure
+    from models.runtimes.measure import images_of
+    from models.runtimes.openvino import OpenVINORuntime
+
+    runtime = OpenVINORuntime(bundle, threads=1)
+    with pytest.raises(RuntimeFailure):
+        runtime.lane.encode(np.zeros((1, 3, 3, 3), np.uint8), ["mean"])
+    assert runtime.lane.encode(images_of(bundle, 1), ["mean"])["mean"].shape[0] == 1
+
+
 def test_a_precision_that_the_cpu_does_not_have_is_an_error(bundle, monkeypatch):
     from models.runtimes import openvino as ours
 
@@ -122,7 +148,7 @@ def test_a_batch_that_is_split_over_the_cores_gives_the_same_bits(bundle):
 
     pixels = images_of(bundle, 5)
     whole, split = OpenVINORuntime(bundle, threads=1), OpenVINORuntime(bundle, threads=2)
-    assert len(split._encoder._split) == 2
+    assert split.lanes == 2
     expected = whole.encode(pixels, ["tokens", "mean"])
     for name, values in split.encode(pixels, ["tokens", "mean"]).items():
         assert np.array_equal(values, expected[name])

@@ -8,7 +8,7 @@ from service.errors import DeadlineExceeded, InvalidImage, NotReady
 from service.operations.base import Decoders
 from service.scheduler import Limits, Scheduler, Work
 
-DOUBLE = Work("double", lambda items: [2 * item for item in items], (1, 2))
+DOUBLE = Work("double", lambda items, whole: [2 * item for item in items], (1, 2))
 
 
 @pytest.fixture
