@@ -11,6 +11,7 @@ from ijepa.interrupt import stop_notice
 from ijepa.packages import PACKAGES
 from ijepa.version import version
 from models.errors import ConfigError, IJEPAError, UsageError
+from models.terminal import PrintableFormatter, printable
 
 DONE, FAILED, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
@@ -80,18 +81,20 @@ def main(argv: list[str] | None = None) -> int:
     if name not in VERBS:
         print(f"ijepa: unknown command {name!r}\n\n{overview()}", file=sys.stderr)
         return USAGE
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     try:
         with stop_notice(f"ijepa {name}"):
             return run_verb(name, arguments[1:])
     except IJEPAError as error:
-        print(f"ijepa {name}: {error}", file=sys.stderr)
+        print(printable(f"ijepa {name}: {error}"), file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        print(f"ijepa {name}: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"ijepa {name}: {error.filename or 'the system'}: {error.strerror or error}"), file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"ijepa {name}: interrupted; what was done is kept", file=sys.stderr)

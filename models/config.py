@@ -1,5 +1,6 @@
 """The architecture of a network, stored with every checkpoint and bundle, and the table of sizes."""
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -7,7 +8,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.errors import ConfigError
 from models.images.preprocess import Preprocessing
 
-Positive = Annotated[int, Field(gt=0)]
+MAX_WIDTH = 16_384
+MAX_PIXELS = 2**25
+"""Of an image as a network takes it."""
+MIN_CROP = 0.01
+MAX_POSITIONS = 2**25
+"""Values in a table of positions: patches times width."""
+
+Width = Annotated[int, Field(gt=0, le=MAX_WIDTH)]
+Depth = Annotated[int, Field(gt=0, le=256)]
+Heads = Annotated[int, Field(gt=0, le=256)]
+Hidden = Annotated[int, Field(gt=0, le=4 * MAX_WIDTH)]
+PatchSize = Annotated[int, Field(gt=0, le=1024)]
+GridSide = Annotated[int, Field(gt=0, le=1024)]
 
 
 class Frozen(BaseModel):
@@ -47,18 +60,22 @@ class EncoderConfig(Frozen):
     `norm_eps` is the epsilon of every LayerNorm: 1e-6 in the published code; a transformers configuration may have another.
     """
 
-    width: Positive
-    depth: Positive
-    heads: Positive
-    hidden: Positive
-    patch_size: Positive
-    grid: tuple[Positive, Positive]
+    width: Width
+    depth: Depth
+    heads: Heads
+    hidden: Hidden
+    patch_size: PatchSize
+    grid: tuple[GridSide, GridSide]
     channels: Literal[1, 3] = 3
-    norm_eps: Annotated[float, Field(gt=0)] = 1e-6
+    norm_eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-6
 
     @model_validator(mode="after")
     def _check(self) -> "EncoderConfig":
         _check_width("encoder", self.width, self.heads)
+        height, width = self.image_size
+        if height * width > MAX_PIXELS:
+            raise ValueError(f"images of {height}x{width} pixels are too large, at most {MAX_PIXELS:,} are allowed")
+        _check_positions("encoder", self.patches, self.width)
         return self
 
     @property
@@ -91,9 +108,9 @@ class EncoderConfig(Frozen):
 class PredictorConfig(Frozen):
     """The predictor's transformer, from context tokens and mask tokens to target tokens."""
 
-    width: Positive
-    depth: Positive
-    heads: Positive
+    width: Width
+    depth: Depth
+    heads: Heads
 
     @model_validator(mode="after")
     def _check(self) -> "PredictorConfig":
@@ -116,6 +133,14 @@ class ModelConfig(Frozen):
                 f"the preprocessing makes {given[0]}x{given[1]} images of {self.pixels.channels} channels, "
                 f"the encoder takes {expected[0]}x{expected[1]} of {self.encoder.channels}"
             )
+        if self.pixels.crop < MIN_CROP:
+            raise ValueError(f"the preprocessing has crop {self.pixels.crop}; expected at least {MIN_CROP}")
+        if not all(map(math.isfinite, (*self.pixels.mean, *self.pixels.std))) or min(self.pixels.std) <= 0:
+            raise ValueError(
+                f"the preprocessing has mean {self.pixels.mean} and std {self.pixels.std}; expected finite values, std above 0"
+            )
+        if self.predictor:
+            _check_positions("predictor", self.encoder.patches, self.predictor.width)
         return self
 
 
@@ -162,6 +187,14 @@ def patch_grid(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
         if side < 1 or side % patch_size:
             raise ConfigError(f"image size {side} is not divisible by patch size {patch_size}")
     return size[0] // patch_size, size[1] // patch_size
+
+
+def _check_positions(part: str, patches: int, width: int) -> None:
+    """A table of positions is computed whenever a network is built."""
+    if patches * width > MAX_POSITIONS:
+        raise ValueError(
+            f"{part} width {width} times {patches:,} patches is too large, at most {MAX_POSITIONS:,} are allowed"
+        )
 
 
 def _check_width(part: str, width: int, heads: int) -> None:

@@ -1,11 +1,23 @@
-"""Atomic files and folders: they appear complete or not at all."""
+"""Atomic files and folders, which appear complete or not at all; and files of others, which are read within bounds."""
 
 import hashlib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+MAX_RECORD_BYTES = 4_000_000
+"""Of a manifest, and of any other record in JSON. In memory JSON takes up to thirty times its size."""
+MAX_VALUES = 100_000
+"""In JSON: of each that is not what was expected a validation makes an error of a kilobyte."""
+MAX_DEPTH = 64
+"""Of JSON: how deep objects and lists are nested."""
+MAX_HEADER_BYTES = 8_000_000
+"""Of the header of a safetensors file: some 60,000 tensors. The library itself reads 100 MB."""
 
 
 @contextmanager
@@ -54,6 +66,74 @@ def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_within(path: Path, max_bytes: int) -> bytes:
+    """The content of a file of at most `max_bytes`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger, or is not a regular file.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it has {max(len(content), found.st_size):,} bytes, at most {max_bytes:,} are allowed")
+    return content
+
+
+def read_json(path: Path, max_bytes: int = MAX_RECORD_BYTES, max_values: int = MAX_VALUES) -> Any:
+    """A JSON document in UTF-8, of bounded size and depth and with at most `max_values` values.
+
+    Raises:
+        OSError, ValueError: see `read_within`; or it is not JSON, has too many values, or is nested deeper than `MAX_DEPTH`.
+    """
+    text = read_within(path, max_bytes).decode()
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH}") from error
+    _check_values(document, max_values)
+    if "\\ud" in text.lower():
+        try:
+            json.dumps(document, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(r"it has half a character, as in '\ud800', which no text can hold") from error
+    return document
+
+
+def _check_values(document: Any, max_values: int) -> None:
+    level, values = [document], 0
+    for _ in range(MAX_DEPTH + 1):
+        inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
+        level = [child for children in inner for child in children]
+        values += len(level)
+        if values > max_values:
+            raise ValueError(f"it has more than {max_values:,} values")
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
+
+
+def check_safetensors_header(path: Path) -> None:
+    """Check the size of the header before the library parses it.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the header has more than `MAX_HEADER_BYTES`.
+    """
+    size = int.from_bytes(read_start(path, 8), "little")
+    if size > MAX_HEADER_BYTES:
+        raise ValueError(f"its header has {size:,} bytes, at most {MAX_HEADER_BYTES:,} are allowed")
+
+
+def read_start(path: Path, max_bytes: int) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(max_bytes)
 
 
 def _sync(path: Path) -> None:

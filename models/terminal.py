@@ -1,5 +1,9 @@
-"""Progress bars of the commands: a bar on a terminal, a line every few seconds elsewhere. Always on standard error."""
+"""What commands write to a terminal: text from files without its control characters, and progress bars.
 
+A bar is redrawn on a terminal and is a line every few seconds elsewhere. Always on standard error.
+"""
+
+import logging
 import sys
 from typing import Any
 
@@ -8,6 +12,22 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 5.0
 CURSOR_UP = "\x1b[A"
 """How a bar below another gets back to it."""
+
+
+def printable(text: str) -> str:
+    """A text with every character that a terminal would obey, or that nobody sees, as an escape; lines and tabs are kept.
+
+    Names, licences and descriptions come from files of others: an escape sequence in them can rewrite what the terminal shows.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """A log's lines as `printable` text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return printable(super().format(record))
 
 
 class _Lines:

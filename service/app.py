@@ -20,8 +20,9 @@ from service.api.disconnect import ClientDisconnected
 from service.api.responses import json_response
 from service.api.v1 import embeddings, models, predict
 from service.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, ServiceError, translate
-from service.middleware import CatchErrors, DirectRoutes, HeadAsGet, RequestLog
+from service.middleware import CatchErrors, Claims, DirectRoutes, HeadAsGet, RequestLog
 from service.registry import open_registry
+from service.security import AllowedHosts, CheckHost
 from service.settings import Settings
 from service.telemetry import CLIENT_LEFT, Telemetry
 
@@ -30,6 +31,12 @@ log = logging.getLogger(__name__)
 ROUTERS = (embeddings.router, predict.router, models.router, health.router, pages.router)
 DIRECT = (embeddings.router, predict.router)
 """Routers whose endpoints take the request alone; see `DirectRoutes`."""
+
+V2 = "/v2/"
+"""Below it errors have the shape of the Open Inference Protocol."""
+
+MAX_ECHOED = 200
+"""Characters of what a client sent that are in an answer."""
 
 
 def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
@@ -41,7 +48,7 @@ def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
     configure_pillow()
     telemetry = Telemetry()
     registry = open_registry(settings, telemetry, progress)
-    telemetry.watch(registry.scheduler.waiting, lambda: registry.ready)
+    telemetry.watch(registry.held, lambda: registry.ready)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +65,7 @@ def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = Service(settings, registry, telemetry)
@@ -71,7 +79,11 @@ def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
         DirectRoutes, routes=[route for router in DIRECT for route in router.routes if isinstance(route, APIRoute)]
     )
     app.add_middleware(HeadAsGet)
-    app.add_middleware(CatchErrors, answer=answer_error)
+    app.add_middleware(Claims, admission=registry.admission)
+    hosts = AllowedHosts(settings.host, settings.allowed_hosts)
+    if not hosts.any:
+        app.add_middleware(CheckHost, hosts=hosts)
+    app.add_middleware(CatchErrors, answer=answer_error, draining=lambda: registry.draining)
     app.add_middleware(RequestLog, telemetry=telemetry)
     app.add_exception_handler(ServiceError, answer_error)
     app.add_exception_handler(HTTPException, answer_error)
@@ -91,16 +103,18 @@ async def answer_error(request: Request, error: Exception) -> Response:
         error = Internal("this is a fault of the server; its log has the details under this request's id")
     request.state.error_code = error.code
     request.app.state.service.telemetry.errors.labels(error.code).inc()
-    return json_response(error.body(), error.status, error.headers())
+    body = {"error": error.message} if f"{request.scope['path']}/".startswith(V2) else error.body()
+    return json_response(body, error.status, error.headers())
 
 
 def _from_http(error: HTTPException, request: Request) -> ServiceError:
     """Starlette's own errors: an unknown path, a wrong method, a form that cannot be read."""
+    path = request.scope["path"][:MAX_ECHOED]
     if error.status_code == NotFound.status:
-        return NotFound(f"there is nothing at {request.url.path}; /docs lists the routes")
+        return NotFound(f"there is nothing at {path}; /docs lists the routes")
     if error.status_code == MethodNotAllowed.status:
         allowed = (error.headers or {}).get("Allow", "another method")
-        return MethodNotAllowed(f"{request.url.path} takes {allowed}, not {request.method}", allowed)
+        return MethodNotAllowed(f"{path} takes {allowed}, not {request.method}", allowed)
     if error.status_code < Internal.status:
         return InvalidRequest(str(error.detail))
     return Internal(str(error.detail))

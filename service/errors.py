@@ -5,6 +5,7 @@ Each class carries its status, its code and OpenAI's type of error.
 ServiceError
 ├── InvalidRequest            400 bad_request
 │   └── UnsupportedOption     400 unsupported_option
+├── Forbidden                 403 forbidden            a host or an origin that is not allowed
 ├── NotFound                  404 not_found
 │   └── ModelNotFound         404 model_not_found
 ├── MethodNotAllowed          405 method_not_allowed
@@ -25,7 +26,8 @@ ServiceError
 └── DeadlineExceeded          504 deadline_exceeded
 """
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 from models.errors import (
     BrokenImageError,
@@ -68,6 +70,12 @@ class UnsupportedOption(InvalidRequest):
     """An option or value that this server or bundle does not have."""
 
     code = "unsupported_option"
+
+
+class Forbidden(ServiceError):
+    """The request calls the server by a name that is not allowed, or a page of another site sent it."""
+
+    status, code, type = 403, "forbidden", "permission_error"
 
 
 class NotFound(ServiceError):
@@ -151,11 +159,12 @@ class InvalidRegion(ServiceError):
 class Overloaded(ServiceError):
     """More work is waiting than the server may queue."""
 
+    MAX_RETRY_AFTER: ClassVar[int] = 120
     status, code, type = 429, "overloaded", "rate_limit_error"
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
-        self.retry_after = min(120, max(1, round(retry_after + 0.5)))
+        self.retry_after = min(self.MAX_RETRY_AFTER, max(1, math.ceil(retry_after)))
 
     def headers(self) -> dict[str, str]:
         """Whole seconds, 1 to 120."""

@@ -1,5 +1,6 @@
 """What is around every request: the outermost catch of errors, request ids, the log line, HEAD, the short way to a route."""
 
+import asyncio
 import logging
 import random
 import re
@@ -11,6 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.admission import Admission
+from service.errors import Draining
+from service.security import NOSNIFF
 from service.telemetry import CLIENT_LEFT, OTHER, Telemetry
 
 log = logging.getLogger(__name__)
@@ -21,6 +25,8 @@ _ids = random.Random()  # noqa: S311 -- ids tell requests apart and protect noth
 
 QUIET = ("/health", "/health/live", "/health/ready", "/metrics")
 """Routes that machines ask every few seconds: logged at DEBUG."""
+
+MAX_LOGGED_PATH = 200
 
 
 class HeadAsGet:
@@ -61,11 +67,40 @@ class DirectRoutes:
         await response(scope, receive, send)
 
 
-class CatchErrors:
-    """An exception that no handler caught is answered, unless the response has begun."""
+class Claims:
+    """Gives each request the claim on what it holds (`service.admission`), as `request.state.claim`.
 
-    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Awaitable[Response]]) -> None:
-        self.app, self.answer = app, answer
+    It is released when the response was written, not before: what a client does not read is held.
+    """
+
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+        self.app, self._admission = app, admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        claim = self._admission.claim(scope.get("client"))
+        scope["state"]["claim"] = claim
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            claim.release()
+
+
+class CatchErrors:
+    """An exception that no handler caught is answered, unless the response has begun.
+
+    So is a request that is cut off because the server is `draining` and its time is over.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        answer: Callable[[Request, Exception], Awaitable[Response]],
+        draining: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.app, self.answer, self._draining = app, answer, draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -77,17 +112,27 @@ class CatchErrors:
 
         try:
             await self.app(scope, receive, noted)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if started or scope["type"] != "http":
                 raise
-            response = await self.answer(Request(scope, receive), error)
+            response = await self.answer(Request(scope, receive), self._answerable(error))
             await response(scope, receive, send)
+
+    def _answerable(self, error: BaseException) -> Exception:
+        if isinstance(error, Exception):
+            return error
+        task = asyncio.current_task()
+        if not self._draining() or task is None:
+            raise error
+        task.uncancel()
+        return Draining("the server is stopping, and the request was not finished in time")
 
 
 class RequestLog:
     """Every response gets `x-request-id` (the client's own if it is printable and short), a metric and a log line.
 
-    The line has the request id, method, path, status, error code (or `-`) and milliseconds.
+    The line has the request id, method, path, status, error code (or `-`) and milliseconds. Responses also say that what they are
+    is what their content type says.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
@@ -98,7 +143,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
+        request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         start, status = time.monotonic(), CLIENT_LEFT
 
@@ -106,7 +151,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), NOSNIFF]
             await send(message)
 
         try:
@@ -116,6 +161,11 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", OTHER)
             self.telemetry.request(route, status, seconds)
             level = logging.DEBUG if route in QUIET else logging.INFO
-            path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+            path = scope.get("raw_path", b"")[:MAX_LOGGED_PATH].decode("ascii", "backslashreplace")
             code = scope["state"].get("error_code", "-")
             log.log(level, "%s %s %s %d %s %.1f ms", request_id, scope["method"], path, status, code, 1000 * seconds)
+
+
+def new_request_id() -> str:
+    """An id for a request that came without one."""
+    return f"{_ids.getrandbits(128):032x}"

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TypeVar, cast
 
@@ -17,16 +17,22 @@ from models.progress import Progress, no_progress
 from models.runtimes.batches import ladder
 from models.runtimes.choices import Choice
 from models.runtimes.select import choose, open_choice
+from service.admission import Admission, Claim
 from service.errors import Draining, ModelNotFound, NotReady, UnsupportedOption
-from service.operations.base import Context, Decoders, Operation
+from service.operations.base import Context, Operation
+from service.operations.decoders import Decoders, open_decoders
+from service.operations.embed import Embed
 from service.operations.table import OPERATIONS
-from service.scheduler import Limits, Scheduler
+from service.scheduler import Scheduler
 from service.settings import Settings
-from service.telemetry import Telemetry
+from service.telemetry import Held, Telemetry
 
 log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=Operation)
+
+SMALL_BODY = 1_000_000
+"""Bytes."""
 
 WARM_SECONDS = 2.0
 """For how long batch sizes are run before a model is ready; those that are left are prepared when they first come."""
@@ -55,6 +61,11 @@ class LoadedModel:
     def manifest(self) -> Manifest:
         """The bundle's."""
         return self.bundle.manifest
+
+    @property
+    def seconds_per_image(self) -> float:
+        """What an embedding takes of the device."""
+        return self.operation(Embed).work.seconds_per_item
 
     @property
     def operations(self) -> list[str]:
@@ -106,9 +117,13 @@ class LoadedModel:
 class Registry:
     """All models of a server, by their bundles' ids, over one scheduler and one set of decoders."""
 
-    def __init__(self, models: Sequence[LoadedModel], scheduler: Scheduler, decoders: Decoders) -> None:
+    def __init__(
+        self, models: Sequence[LoadedModel], scheduler: Scheduler, decoders: Decoders, admission: Admission
+    ) -> None:
         self.models = {model.manifest.id: model for model in models}
-        self.scheduler, self._decoders = scheduler, decoders
+        self.admission = admission
+        self.on_failure: Callable[[str], None] = lambda _: None
+        self._scheduler, self._decoders = scheduler, decoders
         self._draining = False
 
     @property
@@ -122,9 +137,12 @@ class Registry:
         return self._draining
 
     def check(self) -> None:
-        """Check every model, one after the other. Blocks."""
+        """Check every model, one after the other, and tell `on_failure` of the first that failed. Blocks."""
         for model in self.models.values():
             model.check()
+            if model.state is State.FAILED:
+                self.on_failure(f"{model.manifest.id} is not served: {model.problem}")
+                return
 
     def check_ready(self) -> None:
         """Before a body is read for nothing.
@@ -137,6 +155,15 @@ class Registry:
         for model in self.models.values():
             if model.state is not State.READY:
                 raise NotReady(model.problem)
+
+    def check_room(self, claim: Claim, size: int) -> None:
+        """Before a body of so many bytes is read for nothing; a small one is read in any case, which keeps the connection.
+
+        Raises:
+            Overloaded
+        """
+        if size > SMALL_BODY:
+            claim.check(min(model.seconds_per_image for model in self.models.values()))
 
     def select(self, name: str | None) -> LoadedModel:
         """The model of a request; without a name, the only one. A request that was accepted is finished, so readiness is not asked.
@@ -169,7 +196,20 @@ class Registry:
     def close(self) -> None:
         """Finish what waits, then stop the threads."""
         self._decoders.close()
-        self.scheduler.close()
+        self._scheduler.close()
+
+    def held(self) -> Held:
+        """What waits and what it holds, for metrics."""
+        waiting, heavy = self._decoders.waiting()
+        return Held(
+            queue_items=self._scheduler.waiting(),
+            light_items=waiting - heavy,
+            heavy_items=heavy,
+            seconds=self.admission.seconds.total,
+            heavy_seconds=self.admission.heavy.total,
+            bytes=self.admission.bytes_held,
+            restarts=self._decoders.restarts(),
+        )
 
 
 def open_registry(settings: Settings, telemetry: Telemetry, progress: Progress = no_progress) -> Registry:
@@ -194,12 +234,11 @@ def open_registry(settings: Settings, telemetry: Telemetry, progress: Progress =
     runtimes = [
         open_choice(choice, bundle, settings.threads) for bundle, choice in zip(bundles.values(), choices, strict=True)
     ]
-    limits = Limits(settings.queue_seconds, settings.deadline_seconds)
-    scheduler = Scheduler(limits, telemetry.batch, max(runtime.lanes for runtime in runtimes))
-    decoders = Decoders(settings.deadline_seconds)
+    scheduler = Scheduler(telemetry.batch, max(runtime.lanes for runtime in runtimes))
+    decoders = open_decoders(settings.decode_seconds)
     models = []
     for bundle, choice, runtime in zip(bundles.values(), choices, runtimes, strict=True):
         max_batch = min(settings.max_batch, runtime.batch_size)
         context = Context(bundle, runtime, scheduler, decoders, settings.decode_limits, max_batch)
         models.append(LoadedModel(choice, context))
-    return Registry(models, scheduler, decoders)
+    return Registry(models, scheduler, decoders, Admission(settings.max_bytes_in_flight, settings.queue_seconds))

@@ -1,10 +1,10 @@
 """One scheduler for a device, which owns the only queue: it decides what runs next, and every waiter is answered.
 
 It has lanes: so many batches run at once, each on its part of the device; what would not fill the lanes runs by itself on the whole
-device. No timer and no padding: a batch is what of one kind of work waits when a lane is free, in one of the sizes of that work. A
-waiter gets its result, the error of its batch or `DeadlineExceeded`; the place of one that has left is not computed. Waiters are
-futures of event loops, and the answers of a batch go to a loop in one call. The scheduler is generic in its items and knows no
-operation by name.
+device. No timer and no padding: a batch is what of one kind of work waits when a lane is free, in one of the sizes of that work.
+What waits is taken fairly between flows. A waiter gets its result or the error of its batch; the place of one that has left, or waits
+no longer, is not computed. Waiters are futures of event loops, and the answers of a batch go to a loop in one call. The scheduler is
+generic in its items and knows no operation by name.
 """
 
 import asyncio
@@ -12,24 +12,17 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from service.errors import DeadlineExceeded, Internal, NotReady, Overloaded
+from service.errors import Internal, NotReady
+from service.fairness import Entry, FairQueue
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Limits(NamedTuple):
-    """Maximum seconds of waiting work, and maximum seconds that an item may wait."""
-
-    queue_seconds: float
-    deadline_seconds: float
 
 
 @dataclass(eq=False, slots=True)
@@ -82,11 +75,10 @@ class _Waiting(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """What runs next: items of one work, on so many lanes, and those that have waited too long."""
+    """What runs next: items of one work, on so many lanes."""
 
     work: Work[Any, Any]
     waiting: list[_Waiting]
-    late: list[_Waiting]
     lanes: int
 
 
@@ -138,16 +130,13 @@ class _Shares:
 class Scheduler:
     """Runs batches, each lane on a thread. `on_batch` is told of each: the work's name, its items, its seconds."""
 
-    def __init__(
-        self, limits: Limits, on_batch: Callable[[str, int, float], None] = lambda *_: None, lanes: int = 1
-    ) -> None:
-        self._limits, self._on_batch = limits, on_batch
-        self._queues: dict[Work[Any, Any], deque[_Waiting]] = {}
+    def __init__(self, on_batch: Callable[[str, int, float], None] = lambda *_: None, lanes: int = 1) -> None:
+        self._on_batch = on_batch
+        self._queue = FairQueue[Work[Any, Any], _Waiting]()
         self._wake = threading.Condition()
         self._closed = False
         self._lanes, self._free = lanes, lanes
         self._shares = _Shares()
-        self._running_seconds = 0.0
         self._threads = [threading.Thread(target=self._loop, name=f"lane_{i}", daemon=True) for i in range(lanes)]
         for thread in self._threads:
             thread.start()
@@ -157,9 +146,10 @@ class Scheduler:
         work: Work[Item, Result],
         item: Item,
         future: "asyncio.Future[Done[Item, Result]]",
+        flow: Hashable = None,
         since: float | None = None,
     ) -> None:
-        """Queue an item that has been in the server `since` (by the monotonic clock; now if not given). From any thread.
+        """Queue an item of a flow that has been in the server `since` (by the monotonic clock; now if not given). From any thread.
 
         `future` gets the answer. Cancelling it before its batch starts takes the item out.
 
@@ -171,28 +161,14 @@ class Scheduler:
         with self._wake:
             if self._closed:
                 raise NotReady("the server is stopping")
-            self._queues.setdefault(work, deque()).append(waiting)
+            self._queue.put(work, flow, work.seconds_per_item, waiting)
             if self._free:
                 self._wake.notify()
 
-    def check_overload(self, coming: float = 0.0) -> None:
-        """Would an item submitted now wait too long, behind the queue and `coming` seconds of work that will be in it soon?
-
-        Asked once for a request: the items of one request are not overload to each other.
-
-        Raises:
-            Overloaded: the waiting work would take longer than the limit.
-        """
+    def waiting(self) -> int:
+        """Items in the queue."""
         with self._wake:
-            wait, limit = self._wait_seconds() + coming, self._limits.queue_seconds
-        if wait > limit:
-            message = f"about {wait:.0f} s of work is waiting, the limit is {limit:.0f} s; try again later"
-            raise Overloaded(message, wait - limit)
-
-    def waiting(self) -> tuple[int, float]:
-        """Items in the queue, and the seconds that they and the running batches should take."""
-        with self._wake:
-            return sum(map(len, self._queues.values())), self._wait_seconds()
+            return len(self._queue)
 
     def close(self) -> None:
         """Answer what is queued, then stop the threads."""
@@ -202,23 +178,16 @@ class Scheduler:
         for thread in self._threads:
             thread.join()
 
-    def _wait_seconds(self) -> float:
-        queued = sum(len(queue) * work.seconds_per_item for work, queue in self._queues.items())
-        return queued + self._running_seconds
-
     def _loop(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._free if self._queues else self._closed)
-                if not self._queues:
+                self._wake.wait_for(lambda: self._free if self._queue else self._closed)
+                if not self._queue:
                     return
                 batch = self._take()
                 self._free -= batch.lanes
                 if self._closed:
                     self._wake.notify_all()  # it may have been the last
-            if batch.late:
-                message = f"waited more than {self._limits.deadline_seconds:.0f} s for the model"
-                answer((waiting.future, DeadlineExceeded(message)) for waiting in batch.late)
             if batch.waiting:
                 self._run(batch)
             with self._wake:
@@ -226,36 +195,29 @@ class Scheduler:
                 self._wake.notify(batch.lanes - 1)
 
     def _take(self) -> _Batch:
-        """Of the work whose first item has waited longest, the first items, as many as one of its sizes says.
+        """Of the work whose turn it is, the next items, as many as one of its sizes says.
 
         They get the whole device if nothing runs and the lanes would not be filled, else a lane and their part of what waits.
         Items whose waiters have left are dropped.
         """
-        whole = self._free == self._lanes and (
-            self._lanes == 1 or sum(len(queue) for queue in self._queues.values()) < self._lanes
-        )
-        work = min(self._queues, key=lambda each: self._queues[each][0].since)
-        queue, oldest = self._queues[work], time.monotonic() - self._limits.deadline_seconds
+        whole = self._free == self._lanes and (self._lanes == 1 or len(self._queue) < self._lanes)
+        work = self._queue.first()
         most = work.sizes[-1]
         if not whole:
-            most = min(max(1, most // self._lanes), -(-len(queue) // self._free))
-        batch: list[_Waiting] = []
-        late: list[_Waiting] = []
-        while queue and len(batch) < most:
-            waiting = queue.popleft()
-            if not waiting.future.done():
-                (batch if waiting.since >= oldest else late).append(waiting)
-        size = work.size_for(len(batch))
-        queue.extendleft(reversed(batch[size:]))
-        if not queue:
-            del self._queues[work]
-        return _Batch(work, batch[:size], late, self._lanes if whole else 1)
+            most = min(max(1, most // self._lanes), -(-self._queue.count(work) // self._free))
+        entries: list[Entry[_Waiting]] = []
+        while len(entries) < most and self._queue.count(work):
+            entry = self._queue.pop(work)
+            if not entry.item.future.done():
+                entries.append(entry)
+        size = work.size_for(len(entries))
+        for entry in entries[size:]:
+            self._queue.put_back(work, entry)
+        return _Batch(work, [entry.item for entry in entries[:size]], self._lanes if whole else 1)
 
     def _run(self, batch: _Batch) -> None:
         work, count = batch.work, len(batch.waiting)
-        expected = count * work.seconds_per_item
         with self._wake:
-            self._running_seconds += expected
             begun = self._shares.begin()
         start = time.monotonic()
         try:
@@ -266,7 +228,6 @@ class Scheduler:
             results = None
         seconds = time.monotonic() - start
         with self._wake:
-            self._running_seconds -= expected
             share = self._shares.end(begun)
             if results is not None:
                 work.measured(share, count)

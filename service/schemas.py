@@ -2,11 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from models.images.grid import RegionSpec
 from models.images.preprocess import Fit
 from service.operations.base import DType, EmbedOptions, Output
+
+MAX_PATCHES = 16_384
+"""Patch ids of a region: a grid of 128 x 128."""
+
+Name = Annotated[str, Field(max_length=200)]
+PNG = Annotated[bytes, WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"})]
 
 
 class Options(BaseModel):
@@ -14,7 +20,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    model: str | None = Field(None, description="Optional where one model is loaded.")
+    model: Name | None = Field(None, description="Optional where one model is loaded.")
     fit: Fit | None = Field(
         None,
         description="`crop`: short side resized, centre crop (what models do by default). `squash`: the whole image.",
@@ -27,14 +33,14 @@ class EmbedRequest(Options):
     """Options of an embedding."""
 
     output: Output = Field("pooled", description="One vector an image, or one a patch.")
-    pooling: str | None = Field(
+    pooling: Name | None = Field(
         None, description="One of the poolings that `/v1/models/{model_id}` lists; its default if not given."
     )
     normalize: bool = Field(False, description="Scale vectors to length 1.")
     dimensions: int | None = Field(
-        None, description="Accepted when it is the width that the model has; vectors are never cut."
+        None, ge=1, le=1_000_000, description="Accepted when it is the width that the model has; vectors are never cut."
     )
-    user: str | None = Field(None, description="Accepted for OpenAI's clients and ignored.")
+    user: str | None = Field(None, max_length=512, description="Accepted for OpenAI's clients and ignored.")
 
     def options(self) -> EmbedOptions:
         """What the operation needs of it."""
@@ -55,17 +61,21 @@ class ImageItem(BaseModel):
 class EmbeddingsBody(EmbedRequest):
     """`POST /v1/embeddings` as JSON."""
 
-    input: ImageData | ImageItem | list[ImageData | ImageItem]
+    input: ImageData | ImageItem | Annotated[list[ImageData | ImageItem], Field(min_length=1)]
 
 
 class RegionBody(BaseModel):
-    """One of three ways to name a region of an image."""
+    """One of three ways to name a region of an image. The mask's base64 is decoded before this is made."""
 
     model_config = ConfigDict(extra="forbid")
 
-    box: list[float] | None = Field(None, max_length=16, description="[x0, y0, x1, y1], 0 to 1 of the image as seen.")
-    patches: list[int] | None = Field(None, max_length=100_000, description="Row-major ids on the model's grid.")
-    mask: str | None = Field(None, description="base64 of a PNG over the image; non-zero pixels are in the region.")
+    box: Annotated[list[float], Field(min_length=4, max_length=4, fail_fast=True)] | None = Field(
+        None, description="[x0, y0, x1, y1], 0 to 1 of the image as seen."
+    )
+    patches: Annotated[list[int], Field(max_length=MAX_PATCHES, fail_fast=True)] | None = Field(
+        None, description="Row-major ids on the model's grid."
+    )
+    mask: PNG | None = Field(None, description="base64 of a PNG over the image; non-zero pixels are in the region.")
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
@@ -73,19 +83,33 @@ class RegionBody(BaseModel):
             raise ValueError("a region has exactly one of box, patches and mask")
         return self
 
-    def spec(self, mask: bytes | None) -> RegionSpec:
-        """The region, with its mask's base64 decoded."""
-        return RegionSpec(self.box, self.patches, mask)
+    def spec(self) -> RegionSpec:
+        """The region, without what is particular to HTTP."""
+        return RegionSpec(self.box, self.patches, self.mask)
 
 
 class PredictRequest(Options):
     """Options of a prediction."""
 
-    targets: list[RegionBody] = Field(min_length=1, description="Each is predicted on its own.")
+    targets: list[RegionBody] = Field(min_length=1, fail_fast=True, description="Each is predicted on its own.")
     context: RegionBody | None = Field(
         None, description="What may be seen; everything outside all targets if not given."
     )
-    returns: list[Literal["predicted", "actual"]] = Field([], alias="return", description="Tokens to return as well.")
+    returns: list[Literal["predicted", "actual"]] = Field(
+        [],
+        alias="return",
+        max_length=2,
+        fail_fast=True,
+        json_schema_extra={"uniqueItems": True},
+        description="Tokens to return as well, each once.",
+    )
+
+    @field_validator("returns")
+    @classmethod
+    def _each_once(cls, returns: list[str]) -> list[str]:
+        if len(set(returns)) < len(returns):
+            raise ValueError(f"{returns[0]!r} is in the list twice")
+        return returns
 
 
 class PredictBody(PredictRequest):

@@ -33,10 +33,18 @@ class Settings(BaseSettings):
     max_images_patches: Positive = 8
     max_targets: Positive = 64
     max_pixels: Positive = 50_000_000
+    max_mask_pixels: Positive = 16_777_216
+    max_bytes_in_flight: Positive = 256_000_000
+    max_connections: Annotated[int, Field(ge=0)] = 0
+    header_seconds: Seconds = 10.0
+    idle_seconds: Seconds = 75.0
     body_seconds: Seconds = 30.0
+    write_seconds: Seconds = 30.0
+    decode_seconds: Seconds = 10.0
     deadline_seconds: Seconds = 60.0
-    queue_seconds: Seconds = 30.0
+    queue_seconds: Seconds = 5.0
     drain_seconds: Positive = 30
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @property
     def decode_limits(self) -> DecodeLimits:
@@ -47,15 +55,17 @@ class Settings(BaseSettings):
 def read_settings(**given: object) -> Settings:
     """Settings with the arguments that were given (None is not given) over the environment.
 
-    `IJEPA_BUNDLE` may hold several names or folders, separated by commas.
+    `IJEPA_BUNDLE` and `IJEPA_ALLOWED_HOSTS` may hold several, separated by commas.
 
     Raises:
         ConfigError: naming the setting, its value and what was expected; or a variable `IJEPA_...` that is not a setting.
     """
     check_environment()
     values = {name: value for name, value in given.items() if value is not None}
-    if "bundle" not in values:
-        values["bundle"] = tuple(part.strip() for part in os.environ.get("IJEPA_BUNDLE", "").split(",") if part.strip())
+    for name in ("bundle", "allowed_hosts"):
+        if name not in values:
+            text = os.environ.get(PREFIX + name.upper(), "")
+            values[name] = tuple(part.strip() for part in text.split(",") if part.strip())
     try:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:

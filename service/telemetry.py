@@ -1,6 +1,8 @@
 """Prometheus metrics of one app, in a registry of its own. Every series exists, at zero, from the start."""
 
+import functools
 from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -15,6 +17,18 @@ CLIENT_LEFT = 499
 
 OTHER = "other"
 """The route of requests that match none."""
+
+
+class Held(NamedTuple):
+    """What a server holds at a time: items that wait by place, seconds of accepted work, bytes, and restarts of decoding workers."""
+
+    queue_items: int
+    light_items: int
+    heavy_items: int
+    seconds: float
+    heavy_seconds: float
+    bytes: int
+    restarts: int
 
 
 class Telemetry:
@@ -41,7 +55,15 @@ class Telemetry:
             "ijepa_batch_seconds", "Seconds of a batch.", ["operation"], buckets=SECONDS, registry=registry
         )
         self.queue_items = Gauge("ijepa_queue_items", "Images that wait for the device.", registry=registry)
-        self.queue_seconds = Gauge("ijepa_queue_seconds", "Seconds that they should take.", registry=registry)
+        self.decode_items = Gauge(
+            "ijepa_decode_items", "Images that wait to be decoded, by kind of worker.", ["worker"], registry=registry
+        )
+        self.queue_seconds = Gauge(
+            "ijepa_queue_seconds", "Seconds of accepted work, by what it waits for.", ["stage"], registry=registry
+        )
+        self.bytes = Gauge("ijepa_bytes_in_flight", "Bytes of requests that are held.", registry=registry)
+        self.connections = Gauge("ijepa_connections", "Open connections.", registry=registry)
+        self.restarts = Gauge("ijepa_decode_restarts", "Times that a decoding worker was restarted.", registry=registry)
         self.ready = Gauge(
             "ijepa_ready", "1 once the canonical image of every model came out right.", registry=registry
         )
@@ -66,10 +88,18 @@ class Telemetry:
             for status in statuses:
                 self._of_answers[route, status] = self.requests.labels(route, str(status))
 
-    def watch(self, waiting: Callable[[], tuple[int, float]], ready: Callable[[], bool]) -> None:
-        """Functions that are read when the metrics are: items and seconds in the queue, and readiness."""
-        self.queue_items.set_function(lambda: waiting()[0])
-        self.queue_seconds.set_function(lambda: waiting()[1])
+    def watch(self, held: Callable[[], Held], ready: Callable[[], bool]) -> None:
+        """Functions that are read when the metrics are: what the server holds, and readiness."""
+        for gauge, field in (
+            (self.queue_items, "queue_items"),
+            (self.decode_items.labels("light"), "light_items"),
+            (self.decode_items.labels("heavy"), "heavy_items"),
+            (self.queue_seconds.labels("all"), "seconds"),
+            (self.queue_seconds.labels("heavy"), "heavy_seconds"),
+            (self.bytes, "bytes"),
+            (self.restarts, "restarts"),
+        ):
+            gauge.set_function(functools.partial(lambda name: float(getattr(held(), name)), field))
         self.ready.set_function(lambda: float(ready()))
 
     def batch(self, operation: str, size: int, seconds: float) -> None:

@@ -6,17 +6,15 @@ RUN/latest           the name of the newest
 RUN/log.csv, RUN/tensorboard
 """
 
-import json
 import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from models.checkpoint.record import Origin, TrainingRecord
@@ -27,17 +25,21 @@ from models.checkpoint.store import (
     find_checkpoint,
     load_strictly,
     read_record,
+    read_tensors,
     step_folder,
     update_latest,
     write_checkpoint,
 )
+from models.config import Frozen
 from models.errors import CheckpointError, ConfigError, validation_sentence
-from models.io import atomic_write
+from models.io import atomic_write, read_json
 from models.network.ijepa import IJEPA, PARTS
 from training.config import FAMILIES, RunConfig
 
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
 RUN_FORMAT = 2
+MAX_STATE_BYTES = 64_000_000
+"""Of `state.json`, which lists the images that could not be read: some five million."""
 
 _WRAPPED = re.compile(rf"^({'|'.join(PARTS)})(\.(module|_orig_mod))+\.")
 """Names below a part that is wrapped by DDP or torch.compile."""
@@ -77,7 +79,7 @@ def read_run(path: Path) -> SavedRun:
     training, folder = read_record(checkpoint).training, checkpoint.parent
     try:
         has_record = (folder / CONFIG).exists() and (folder / LATEST).exists()
-        saved = json.loads((folder / CONFIG).read_text()) if has_record else training.settings
+        saved = read_json(folder / CONFIG) if has_record else training.settings
         if (found := saved.get("format", 1)) not in range(1, RUN_FORMAT + 1):
             raise CheckpointError(
                 f"{folder / CONFIG} has run format {found!r}; this version reads formats up to {RUN_FORMAT}: "
@@ -87,7 +89,7 @@ def read_run(path: Path) -> SavedRun:
         config = RunConfig.model_validate(upgrade_settings(values))
     except ValidationError as error:
         raise CheckpointError(f"{folder / CONFIG} cannot be read: {validation_sentence(error)}") from error
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{folder / CONFIG} cannot be read: {error}") from error
     return SavedRun(folder, checkpoint, config, training.recipe, training.init)
 
@@ -159,14 +161,14 @@ def save_step(
     return folder
 
 
-class Restored(NamedTuple):
-    """Where a run stands: its step, and the indices of the images that could not be read before."""
+class StepState(Frozen):
+    """`state.json`, where a run stands: its step, and the indices of the images that could not be read before."""
 
-    step: int
-    unreadable: list[int]
+    step: Annotated[int, Field(ge=0)]
+    unreadable: tuple[int, ...] = ()
 
 
-def restore_step(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> Restored:
+def restore_step(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> StepState:
     """Load weights and optimizer.
 
     Raises:
@@ -178,15 +180,20 @@ def restore_step(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.opti
     parameters = {unwrapped(name): parameter for name, parameter in model.named_parameters()}
     device = str(next(iter(parameters.values())).device)
     try:
-        saved = load_file(checkpoint.folder / OPTIMIZER, device=device)
-        state = json.loads((checkpoint.folder / STATE).read_text())
-        restored = Restored(state["step"], state.get("unreadable", []))
+        saved = read_tensors(checkpoint.folder / OPTIMIZER, device)
+        state = StepState.model_validate(read_json(checkpoint.folder / STATE, MAX_STATE_BYTES, MAX_STATE_BYTES))
         for key, value in saved.items():
             name, _, field = key.partition(":")
+            if value.numel() > 1 and value.shape != parameters[name].shape:
+                raise ValueError(f"{OPTIMIZER}: {key} has shape {list(value.shape)}, not that of its parameter")
             optimizer.state[parameters[name]][field] = value
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{checkpoint.folder} cannot be resumed: {STATE}: {validation_sentence(error)}"
+        ) from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint.folder} cannot be resumed: {error}") from error
-    return restored
+    return state
 
 
 def unwrapped(name: str) -> str:

@@ -95,7 +95,8 @@ class Trainer:
         if resume is not None:
             checkpoint = read_checkpoint(resume)
             check_same_run(checkpoint, config, self.images, self.origin)
-            self.step, unreadable = restore_step(checkpoint, self.model, self.optimizer)
+            state = restore_step(checkpoint, self.model, self.optimizer)
+            self.step, unreadable = state.step, state.unreadable
             reader.broken.update(dict.fromkeys(unreadable, "it could not be read before the run was resumed"))
         elif isinstance(init, Checkpoint):
             load_strictly(self.model, init.tensors, str(init.folder))

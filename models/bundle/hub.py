@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.bundle.manifest import CARD, MANIFEST, Manifest
+from models.bundle.manifest import MANIFEST, Manifest
 from models.bundle.published import page_header
 from models.bundle.reader import Bundle, read_bundle, read_manifest
 from models.errors import HubError
@@ -58,7 +58,7 @@ def push_bundle(bundle: Bundle, repo: str, *, private: bool = False) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api, manifest = HfApi(), bundle.manifest
-    page = page_header(manifest.licence) + bundle.path(CARD).read_text()
+    page = page_header(manifest.licence) + bundle.card()
     files = [CommitOperationAdd(name, str(bundle.path(name))) for name in (MANIFEST, *manifest.files)]
     with _translated(repo, "pushed to"):
         address = api.create_repo(repo, exist_ok=True, private=private)

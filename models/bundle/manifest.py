@@ -16,8 +16,22 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field, model_serializer, model_validator
 
+from models.bundle.fields import (
+    MAX_FILES,
+    Count,
+    FileName,
+    Graph,
+    Id,
+    Name,
+    Positive,
+    Ratio,
+    Record,
+    Scale,
+    Sha256,
+    Width,
+)
 from models.bundle.results import Results, rename_fields
-from models.config import Frozen, ModelConfig
+from models.config import ModelConfig
 
 FORMAT = 3
 MANIFEST = "manifest.json"
@@ -25,13 +39,11 @@ ENCODER, CONTEXT, PREDICTOR = "encoder.onnx", "context.onnx", "predictor.onnx"
 CANONICAL, CARD, TRAINING_LOG = "canonical.safetensors", "MODEL_CARD.md", "training_log.csv"
 WHITENED = "-whitened"
 """Suffix of the name of a whitened pooling."""
-ID = r"[a-z0-9][a-z0-9._-]*"
-"""The pattern of a bundle's id."""
 
 StoredWeights = Literal["float32", "float16"]
 
 
-class Provenance(Frozen):
+class Provenance(Record):
     """The origin of the weights. `trained_on` completes "trained on ...".
 
     `steps` and `images_seen` are totals over all `runs` of the training, each started from the weights of the run before. They
@@ -41,16 +53,16 @@ class Provenance(Frozen):
     checkpoint_sha256: str
     recipe: str
     trained_on: str
-    steps: int | None
-    images_seen: int | None
-    runs: int | None = None
+    steps: Count | None
+    images_seen: Count | None
+    runs: Count | None = None
 
 
-class Distance(Frozen):
+class Distance(Record):
     """The distance between predicted and actual tokens that the network was trained with."""
 
     name: Literal["smooth_l1", "l2"]
-    beta: float = 1.0
+    beta: Positive = 1.0
 
     def __call__(self, difference: np.ndarray) -> np.ndarray:
         """Its value for each token: the mean over the last axis."""
@@ -60,7 +72,7 @@ class Distance(Frozen):
         return np.where(size < self.beta, size**2 / (2 * self.beta), size - self.beta / 2).mean(axis=-1)
 
 
-class Parity(Frozen):
+class Parity(Record):
     """Max abs difference between ONNX Runtime and PyTorch, both in float32, and the RMS of the reference outputs."""
 
     max_difference: float
@@ -68,25 +80,25 @@ class Parity(Frozen):
     allowed: float
 
 
-class Accuracy(Frozen):
+class Accuracy(Record):
     """Mean-centred cosine between a graph's features in another precision and in float32, of the pooling where it is lowest."""
 
     first_percentile: float
     mean: float
 
 
-class Variant(Frozen):
+class Variant(Record):
     """A bundle in another precision: how close each graph is to float32, measured on `images` images of `measured_on`.
 
     `accuracy` is of each graph's worst output, `poolings` of each pooling (empty in bundles of older versions).
     `probe_difference` is the difference in linear-probe accuracy from float32 in percentage points, by pooling.
     """
 
-    accuracy: dict[str, Accuracy]
-    poolings: dict[str, Accuracy] = Field(default_factory=dict)
-    images: int
+    accuracy: Annotated[dict[Graph, Accuracy], Field(min_length=1)]
+    poolings: dict[Name, Accuracy] = Field(default_factory=dict)
+    images: Count
     measured_on: str
-    probe_difference: dict[str, float] = Field(default_factory=dict)
+    probe_difference: dict[Name, float] = Field(default_factory=dict)
 
     @property
     def worst(self) -> float:
@@ -94,24 +106,25 @@ class Variant(Frozen):
         return min(accuracy.first_percentile for accuracy in self.accuracy.values())
 
 
-class ScaledDecoding(Frozen):
+class ScaledDecoding(Record):
     """Features of `images` JPEGs decoded at a smaller scale, compared with those of the same decoded in full."""
 
     accuracy: Accuracy
-    images: int
+    images: Count
     measured_on: str
 
 
-class Calibration(Frozen):
+class Calibration(Record):
     """Mean and standard deviation of the energy at each patch of the grid over `images` images, with `masks` draws each."""
 
     mean: list[list[float]]
     std: list[list[float]]
-    masks: int
-    images: int
+    masks: Count
+    images: Count
     measured_on: str
 
 
+MAX_TARGETS = 64
 BLOCK_MASKINGS = ("multiblock", "reference")
 """Masking strategies whose targets are blocks."""
 
@@ -124,18 +137,18 @@ class TargetBlocks(NamedTuple):
     target_aspect: tuple[float, float] = (0.75, 1.5)
 
 
-class Masking(Frozen):
+class Masking(Record):
     """The masks of the training.
 
     A strategy of `BLOCK_MASKINGS` has target blocks, by default the paper's; others have their own settings, kept as they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     name: str = "multiblock"
-    targets: int | None = None
-    target_scale: tuple[float, float] | None = None
-    target_aspect: tuple[float, float] | None = None
+    targets: Annotated[int, Field(ge=1, le=MAX_TARGETS)] | None = None
+    target_scale: tuple[Scale, Scale] | None = None
+    target_aspect: tuple[Ratio, Ratio] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -159,50 +172,50 @@ class Masking(Frozen):
         return TargetBlocks(self.targets, self.target_scale, self.target_aspect)
 
 
-class TargetNormalisation(Frozen):
+class TargetNormalisation(Record):
     """What is applied to the target encoder's tokens before they are compared: a layer norm without weights."""
 
     name: Literal["layer_norm"] = "layer_norm"
-    eps: float = 1e-5
+    eps: Positive = 1e-5
 
 
-class WhitenedOn(Frozen):
+class WhitenedOn(Record):
     """The images that the whitened poolings were fitted on."""
 
-    images: int
+    images: Count
     measured_on: str
 
 
-class File(Frozen):
+class File(Record):
     """The digest of a file, and its size in bytes."""
 
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Count
 
 
-class ManifestDraft(Frozen):
+class ManifestDraft(Record):
     """A manifest without the list of files, which `write_manifest` adds.
 
     `tolerance` is by precision: how far the canonical outputs may differ at load, divided by max(1, RMS of the tokens).
     """
 
     format: int = FORMAT
-    id: Annotated[str, Field(pattern=f"^{ID}$")]
+    id: Id
     licence: str
     source: Provenance
     model: ModelConfig
-    poolings: dict[str, int]
-    default_pooling: str = "mean"
+    poolings: dict[Name, Width]
+    default_pooling: Name = "mean"
     whitening: WhitenedOn | None = None
     masking: Masking = Masking()
     distance: Distance
     target_normalisation: TargetNormalisation = TargetNormalisation()
     stored_weights: StoredWeights
-    parity: dict[str, Parity]
-    variants: dict[str, Variant] = Field(default_factory=dict)
+    parity: dict[Graph, Parity]
+    variants: dict[Name, Variant] = Field(default_factory=dict)
     scaled_decoding: ScaledDecoding | None = None
     accuracy_floor: float = 0.9995
-    tolerance: dict[str, float]
+    tolerance: dict[Name, Positive]
     probes: Results | None = None
     calibration: Calibration | None = None
 
@@ -212,6 +225,13 @@ class ManifestDraft(Frozen):
             raise ValueError("tolerance has no value for float32")
         if missing := self.variants.keys() - self.tolerance.keys():
             raise ValueError(f"variants without a tolerance: {', '.join(sorted(missing))}")
+        if self.default_pooling not in self.poolings:
+            raise ValueError(f"default_pooling is {self.default_pooling}, which is not one of the poolings")
+        if lacking := [name for name, variant in self.variants.items() if ENCODER not in variant.accuracy]:
+            raise ValueError(f"variants without an accuracy of {ENCODER}: {', '.join(sorted(lacking))}")
+        for table in (self.calibration.mean, self.calibration.std) if self.calibration else ():
+            if [len(row) for row in table] != [self.grid[1]] * self.grid[0]:
+                raise ValueError(f"calibration has no table of {self.grid[0]}x{self.grid[1]} values, one a patch")
         return self
 
     @property
@@ -231,12 +251,17 @@ class Manifest(ManifestDraft):
     """The contents of `manifest.json`."""
 
     format: int
-    files: dict[str, File]
+    files: Annotated[dict[FileName, File], Field(max_length=MAX_FILES)]
 
     @property
     def predicts(self) -> bool:
         """Whether the bundle holds a context encoder and a predictor."""
         return PREDICTOR in self.files and CONTEXT in self.files
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The graphs that it holds in float32."""
+        return (ENCODER, CONTEXT, PREDICTOR) if self.predicts else (ENCODER,)
 
 
 def upgrade(document: dict[str, Any]) -> dict[str, Any]:

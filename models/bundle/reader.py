@@ -1,6 +1,5 @@
-"""Find, read and write bundles. Every file is checked against the manifest before it is used."""
+"""Find, read and write bundles. Every file is checked against the manifest before it is used, and nothing else is opened."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -8,24 +7,26 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from models.bundle.canonical_file import read_canonical
+from models.bundle.external_data import external_files
+from models.bundle.fields import ID
 from models.bundle.manifest import (
     CANONICAL,
+    CARD,
     ENCODER,
     FORMAT,
-    ID,
     MANIFEST,
     File,
     Manifest,
     ManifestDraft,
     upgrade,
 )
-from models.errors import BundleError, ConfigError, validation_sentence
-from models.io import sha256_of
+from models.errors import BundleError, ConfigError, short_repr, validation_sentence
+from models.io import read_json, read_within, sha256_of
 
 ZOO = Path(__file__).parents[1] / "zoo"
+MAX_CARD_BYTES = 1_000_000
 
 
 class Bundle(NamedTuple):
@@ -36,25 +37,34 @@ class Bundle(NamedTuple):
     sha256: str
 
     def path(self, name: str, precision: str = "float32") -> Path:
-        """The path of a file, or of a graph in another precision."""
-        return self.folder / variant_file(name, precision)
+        """The path of a file, or of a graph in another precision.
+
+        Raises:
+            BundleError: the manifest does not list it.
+        """
+        file = variant_file(name, precision)
+        if file not in self.manifest.files and file != MANIFEST:
+            raise BundleError(f"the manifest of {self.folder} does not list {file}")
+        return self.folder / file
+
+    def card(self) -> str:
+        """The text of the model card.
+
+        Raises:
+            BundleError: it cannot be read.
+        """
+        try:
+            return read_within(self.path(CARD), MAX_CARD_BYTES).decode()
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{self.path(CARD)} cannot be read: {error}") from error
 
     def canonical(self) -> dict[str, np.ndarray]:
         """The canonical image (`pixels`), its `tokens` and poolings, and the prediction of one region.
 
         Raises:
-            BundleError: the file cannot be read, or tensors are missing.
+            BundleError: the file cannot be read, or has not the tensors that the manifest calls for.
         """
-        try:
-            tensors = load_file(self.path(CANONICAL))
-        except (OSError, SafetensorError) as error:
-            raise BundleError(f"{self.path(CANONICAL)} cannot be read: {error}") from error
-        wanted = {"pixels", "tokens", *self.manifest.poolings}
-        if self.manifest.predicts:
-            wanted |= {"context_ids", "target_ids", "predicted"}
-        if missing := wanted - tensors.keys():
-            raise BundleError(f"{self.path(CANONICAL)} lacks {', '.join(sorted(missing))}")
-        return {name: tensors[name] for name in wanted}
+        return read_canonical(self.path(CANONICAL), self.manifest)
 
 
 def check_id(text: str) -> str:
@@ -116,10 +126,15 @@ def read_bundle(folder: Path) -> Bundle:
     """Read the manifest and check every file against it.
 
     Raises:
-        BundleError: a missing, altered or unlisted file, or a manifest that this version does not read.
+        BundleError: a missing, altered or unlisted file, a graph that takes weights from one, or a manifest that this version
+            does not read.
     """
     manifest = read_manifest(folder)
-    variants = {variant_file(graph, name) for name, variant in manifest.variants.items() for graph in variant.accuracy}
+    variants = {
+        variant_file(graph, name)
+        for name, variant in manifest.variants.items()
+        for graph in (*variant.accuracy, *manifest.graphs)
+    }
     needed = {ENCODER, CANONICAL, *variants, *(path.name for path in folder.glob("*.data"))}
     if unlisted := needed - manifest.files.keys():
         raise BundleError(
@@ -129,9 +144,43 @@ def read_bundle(folder: Path) -> Bundle:
         path = folder / name
         if not path.is_file():
             raise BundleError(f"bundle {folder} lacks {name}")
+        _check_inside(path, folder)
         if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
             raise BundleError(f"{path} is not the file that the manifest describes; pull or export the bundle again")
-    return Bundle(folder, manifest, sha256_of(folder / MANIFEST))
+    for name in manifest.files:
+        if name.endswith(".onnx"):
+            _check_external_data(folder / name, manifest)
+    bundle = Bundle(folder, manifest, sha256_of(folder / MANIFEST))
+    bundle.canonical()
+    return bundle
+
+
+def _check_inside(path: Path, folder: Path) -> None:
+    """Check that a file does not link to one elsewhere. In the hub's cache files are links to its own folder `blobs`.
+
+    Raises:
+        BundleError: it does.
+    """
+    home = folder.resolve()
+    allowed = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
+    if not any(path.resolve().is_relative_to(place) for place in allowed):
+        raise BundleError(f"{path} is a link to a file outside the bundle; replace it by the file itself")
+
+
+def _check_external_data(path: Path, manifest: Manifest) -> None:
+    """Check that a graph takes weights from listed files alone.
+
+    Raises:
+        BundleError: it names another file, or cannot be read.
+    """
+    try:
+        others = external_files(path) - manifest.files.keys()
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    if others:
+        raise BundleError(
+            f"{path} takes weights from {short_repr(min(others))}, which the manifest does not list, so they cannot be verified"
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -142,7 +191,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_text())
+        _check_inside(path, folder)
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
     version = document.get("format") if isinstance(document, dict) else None

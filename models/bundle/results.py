@@ -1,6 +1,5 @@
 """Results of probes: the records that `ijepa probe --json` writes and a manifest has, and their Markdown."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from pydantic import ValidationError
 
 from models.config import Frozen
 from models.errors import ConfigError, validation_sentence
+from models.io import read_json
 
 
 class ScoreRow(Frozen):
@@ -103,7 +103,7 @@ def read_results(path: Path) -> Results:
         ConfigError: another file.
     """
     try:
-        return Results.model_validate(rename_fields(json.loads(path.read_bytes())))
+        return Results.model_validate(rename_fields(read_json(path)))
     except ValidationError as error:
         raise ConfigError(f"{path} is not what 'ijepa probe --json' writes: {validation_sentence(error)}") from error
     except ValueError as error:

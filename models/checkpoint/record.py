@@ -95,15 +95,15 @@ def upgrade(document: dict[str, Any]) -> dict[str, Any]:
         images = {"count": images["count"], "fingerprint": _renamed(images["fingerprint"]), "description": own}
     batch_size = training.get("settings", {}).get("optim", {}).get("batch_size")
     step = training.get("step")
-    known = step is not None and origin is None
+    known = step if isinstance(step, int) and origin is None else None
     upgraded = {
         **training,
         "trained_on": images_of_all_runs(own, origin),
         "licence": training.get("licence") or (origin.licence if origin else "unspecified"),
         "images": images,
         "init": origin,
-        "total_steps": step if known else None,
-        "total_images": step * batch_size if known and batch_size else None,
+        "total_steps": known,
+        "total_images": known * batch_size if known is not None and isinstance(batch_size, int) else None,
     }
     return {**document, "format": FORMAT, "training": upgraded}
 

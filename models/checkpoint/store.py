@@ -9,6 +9,7 @@ Files are read without unpickling anything.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +22,19 @@ from torch import Tensor, nn
 
 from models.checkpoint.record import FORMAT, READABLE, CheckpointRecord, TrainingRecord, upgrade
 from models.config import ModelConfig
-from models.errors import CheckpointError, validation_sentence
-from models.io import atomic_directory, atomic_write
+from models.errors import CheckpointError, short_repr, validation_sentence
+from models.io import atomic_directory, atomic_write, check_safetensors_header, read_json, read_within
 from models.network.ijepa import IJEPA, PARTS
 
 LATEST = "latest"
 RUN_LOG = "log.csv"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+MAX_LATEST_BYTES = 1000
+MAX_LISTED = 1000
+"""Tensors that an error lists; more are counted."""
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Of a network's tensors."""
 
 
 class Checkpoint(NamedTuple):
@@ -79,13 +86,30 @@ def find_checkpoint(path: Path) -> Path:
     if (path / WEIGHTS).exists():
         return path
     if (path / LATEST).exists():
-        folder = path / (path / LATEST).read_text().strip()
+        folder = path / _read_latest(path)
         if (folder / WEIGHTS).exists():
             return folder
         raise CheckpointError(f"{path / LATEST} names {folder.name!r}, which is not there")
     raise CheckpointError(
         f"{path} is not a checkpoint: expected a step folder with model.safetensors, or a run with a file 'latest'"
     )
+
+
+def _read_latest(run: Path) -> str:
+    """The step that a run's `latest` names: a folder of the run itself.
+
+    Raises:
+        CheckpointError: something else, or a link that leads elsewhere.
+    """
+    try:
+        name = read_within(run / LATEST, MAX_LATEST_BYTES).decode().strip()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{run / LATEST} cannot be read: {error}") from error
+    if not PLAIN_NAME.fullmatch(name) or (run / name).resolve().parent != run.resolve():
+        raise CheckpointError(
+            f"{run / LATEST} names {short_repr(name)}, expected a folder of the run like {step_folder(run, 1).name}"
+        )
+    return name
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -97,10 +121,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     folder = find_checkpoint(path)
     record = read_record(folder)
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = read_tensors(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {folder} cannot be read: {error}") from error
     return Checkpoint(folder, record.model, record.absent, record.training, tensors)
+
+
+def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The tensors of a safetensors file, mapped from it where the device is the CPU.
+
+    Raises:
+        OSError, ValueError, SafetensorError: it cannot be read, or its header is too large.
+    """
+    check_safetensors_header(path)
+    return load_file(path, device=device)
 
 
 def read_record(folder: Path) -> CheckpointRecord:
@@ -110,7 +144,7 @@ def read_record(folder: Path) -> CheckpointRecord:
         CheckpointError: a missing or broken file, or a format that this version does not read.
     """
     try:
-        document = json.loads((folder / CONFIG).read_text())
+        document = read_json(folder / CONFIG)
         found = document.get("format") if isinstance(document, dict) else None
         if found not in READABLE:
             raise CheckpointError(
@@ -155,7 +189,7 @@ def check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
     """Compare names and shapes.
 
     Raises:
-        CheckpointError: listing every tensor that is missing, extra or misshapen.
+        CheckpointError: listing the tensors that are missing, extra, misshapen or not of floating point.
     """
     expected = module.state_dict()
     wrong = [f"missing {name} {list(expected[name].shape)}" for name in expected if name not in tensors]
@@ -165,5 +199,12 @@ def check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
         for name in expected
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
+    wrong += [
+        f"{name} is {tensor.dtype}, {tensor.layout}"
+        for name, tensor in tensors.items()
+        if tensor.dtype not in DTYPES or tensor.layout is not torch.strided
+    ]
+    if len(wrong) > MAX_LISTED:
+        wrong[MAX_LISTED:] = [f"and {len(wrong) - MAX_LISTED:,} more"]
     if wrong:
         raise CheckpointError(f"{source} does not fit the network: {'; '.join(wrong)}")

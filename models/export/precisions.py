@@ -44,5 +44,5 @@ def add_precisions(
             )
         more = manifest.model_copy(update={"id": bundle_id, "variants": variants, "tolerance": tolerance})
         card = folder / CARD
-        card.write_text(with_precisions(card.read_text(), manifest.id, more))
+        card.write_text(with_precisions(bundle.card(), manifest.id, more))
         return write_manifest(folder, more)

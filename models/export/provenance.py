@@ -1,16 +1,17 @@
 """What a bundle says of the training of its checkpoint, as records of the manifest."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
 from models.bundle.manifest import Distance, Masking, Provenance
 from models.checkpoint.record import IN_SEVERAL_RUNS, STARTING_FROM, TrainingRecord, images_of_all_runs
+from models.errors import CheckpointError, validation_sentence
 
 
 class _Objective(BaseModel):
     distance: Literal["smooth_l1", "l2"] = "smooth_l1"
-    beta: float = 1.0
+    beta: Annotated[float, Field(gt=0)] = 1.0
 
 
 class _Settings(BaseModel):
@@ -20,14 +21,21 @@ class _Settings(BaseModel):
     objective: _Objective = _Objective()
 
 
+def _settings_of(training: TrainingRecord) -> _Settings:
+    try:
+        return _Settings.model_validate(training.settings)
+    except ValidationError as error:
+        raise CheckpointError(f"the checkpoint's settings cannot be used: {validation_sentence(error)}") from error
+
+
 def masking_of(training: TrainingRecord) -> Masking:
     """The masks that a checkpoint was trained with."""
-    return _Settings.model_validate(training.settings).masking
+    return _settings_of(training).masking
 
 
 def distance_of(training: TrainingRecord) -> Distance:
     """The distance that a checkpoint was trained with."""
-    objective = _Settings.model_validate(training.settings).objective
+    objective = _settings_of(training).objective
     return Distance(name=objective.distance, beta=objective.beta)
 
 

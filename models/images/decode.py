@@ -24,6 +24,8 @@ from PIL import (
 )
 
 from models.errors import BrokenImageError, ImageBytesError, ImagePixelsError, NotAnImageError
+from models.images.headers.base import HeavyImage
+from models.images.headers.table import read_header
 from models.images.upright import LEFT_IS_LAST, SIDEWAYS, TOP_IS_LAST, orientation_of, upright_rgb
 
 PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -64,10 +66,14 @@ _MAGIC = tuple(
 
 
 class DecodeLimits(NamedTuple):
-    """The largest image that is decoded: bytes of the file, and pixels, which its header states."""
+    """The largest image that is decoded: bytes of the file, and pixels, which its header states.
+
+    With `light` an image whose header says that it costs much raises `HeavyImage` instead of being decoded.
+    """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    light: bool = False
 
 
 LOCAL_LIMITS = DecodeLimits(max_bytes=2**31, max_pixels=500_000_000)
@@ -111,6 +117,7 @@ def decode(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Image.Image:  
         NotAnImageError: no format on the list.
         ImagePixelsError: more pixels than allowed, read from the header.
         BrokenImageError: a known format that cannot be decoded.
+        HeavyImage: see `DecodeLimits`.
     """
     image = _open_within(data, limits)
     with _translated(image):
@@ -130,7 +137,7 @@ def decode_scaled(
     Raises:
         ImageError: see `decode`.
     """
-    image = _open_within(data, limits)
+    image = _open_within(data, limits, scale_of)
     with _translated(image):
         if image.format == "JPEG" and (decoded := _decode_jpeg_scaled(data, image, scale_of)):
             return decoded
@@ -145,7 +152,7 @@ def _decode_jpeg_scaled(data: bytes, image: Image.Image, scale_of: Callable[[tup
     scale = scale_of(size)
     if scale == 1:
         return None
-    small = _open(data)
+    small = _open(data, "JPEG")
     small.draft(None, (image.width // scale, image.height // scale))
     try:
         small.load()
@@ -158,59 +165,99 @@ def _decode_jpeg_scaled(data: bytes, image: Image.Image, scale_of: Callable[[tup
     return Decoded(rgb, size, (left, top, left + width, top + height))
 
 
-def decode_mask(data: bytes) -> Bool[np.ndarray, "mh mw"]:
+def decode_mask(data: bytes, light: bool = False) -> Bool[np.ndarray, "mh mw"]:
     """A PNG as booleans: a pixel is set where any channel but alpha is not zero.
 
     Raises:
         ImagePixelsError: a side longer than `MAX_MASK_SIDE`.
         NotAnImageError, BrokenImageError: not a PNG, or one that cannot be decoded.
+        HeavyImage: see `DecodeLimits`, of which `light` is one.
     """
     if image_format(data[:HEAD_BYTES]) != "PNG":
         raise NotAnImageError("not a PNG")
-    image = _open(data)
+    header = read_header("PNG", data)
+    image: Image.Image = _open(data, "PNG")
     if max(image.size) > MAX_MASK_SIDE:
         raise ImagePixelsError(
             f"a mask's side may have {MAX_MASK_SIDE:,} pixels, this one has {image.width:,} x {image.height:,}"
         )
+    if light and header and header.heavy:
+        raise HeavyImage(header.seconds)
     try:
         if image.mode in ("P", "PA", "LA", "RGBA"):
             image = image.convert("RGB")
         pixels = np.asarray(image)
     except Exception as error:
         raise BrokenImageError(f"this PNG cannot be decoded: {_reason(error)}") from error
-    return (pixels if pixels.ndim == 2 else pixels.max(axis=2)) != 0
+    return (pixels if pixels.ndim == 2 else pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) != 0
 
 
-def _open_within(data: bytes, limits: DecodeLimits) -> Image.Image:
-    """The file with its header read, within the limits.
+def check_bytes(data: bytes, limits: DecodeLimits) -> None:
+    """Refuse a file that is too large.
 
     Raises:
-        ImageError: see `decode`.
+        ImageBytesError: more bytes than allowed.
     """
     if len(data) > limits.max_bytes:
         raise ImageBytesError(f"an image may have {limits.max_bytes:,} bytes, this one has {len(data):,}")
-    image = _open(data)
-    width, height = image.size
+
+
+def _open_within(
+    data: bytes, limits: DecodeLimits, scale_of: Callable[[tuple[int, int]], int] | None = None
+) -> ImageFile.ImageFile:
+    """The file with its header read, within the limits.
+
+    The size is checked before Pillow sees the file: some of its readers take memory for the image when they are opened.
+
+    Raises:
+        ImageError, HeavyImage: see `decode`.
+    """
+    check_bytes(data, limits)
+    name = _known_format(data)
+    header = read_header(name, data, scale_of if limits.light else None)  # else its cost does not matter
+    if header is not None:
+        _check_pixels(*header.size, limits)
+        if header.tile[0] * header.tile[1] > limits.max_pixels:
+            raise ImagePixelsError(
+                f"an image may have {limits.max_pixels:,} pixels, a tile of this {name} has "
+                f"{header.tile[0]} x {header.tile[1]} = {header.tile[0] * header.tile[1]:,}"
+            )
+        if limits.light and header.heavy:
+            raise HeavyImage(header.seconds)
+    image = _open(data, name)
+    _check_pixels(*image.size, limits)
+    if not image.width * image.height:
+        raise BrokenImageError(f"this {name} has {image.width} x {image.height} pixels")
+    return image
+
+
+def _check_pixels(width: int, height: int, limits: DecodeLimits) -> None:
     if width * height > limits.max_pixels or max(width, height) > MAX_SIDE:
         raise ImagePixelsError(
             f"an image may have {limits.max_pixels:,} pixels and sides of {MAX_SIDE:,}, "
             f"this one has {width} x {height} = {width * height:,}"
         )
-    if not width * height:
-        raise BrokenImageError(f"this {image.format} has {width} x {height} pixels")
-    return image
 
 
-def _open(data: bytes) -> Image.Image:
-    """The file with its header read.
+def _known_format(data: bytes) -> str:
+    """The name of the file's format.
 
     Raises:
-        NotAnImageError, ImagePixelsError, BrokenImageError: see `decode`.
+        NotAnImageError: see `decode`.
     """
     name = image_format(data[:HEAD_BYTES])
     if name is None:
         found = f"the first bytes are {data[:8]!r}" if data else "there are none"
         raise NotAnImageError(f"these bytes are not an image in {', '.join(FORMATS)}: {found}")
+    return name
+
+
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
+    """The file in the format `name` with its header read.
+
+    Raises:
+        ImagePixelsError, BrokenImageError: see `decode`.
+    """
     try:
         return PLUGINS[name](io.BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -236,4 +283,6 @@ def _pillow_limit(name: str | None, error: Image.DecompressionBombError) -> Imag
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
     return str(error).splitlines()[0] if str(error) else f"its data is broken ({type(error).__name__})"

@@ -5,21 +5,31 @@ belongs to a region when the region covers any of it; an edge within a hundredth
 """
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from models.errors import ConfigError, RegionError
-from models.images.decode import decode_mask
+from models.errors import BrokenImageError, ConfigError, RegionError
+from models.images import decode
 from models.images.preprocess import View
+
+DecodeMask = Callable[[bytes], Bool[np.ndarray, "mh mw"]]
+"""Decodes a mask from its PNG; see `decode.decode_mask`, which is one."""
 
 SLACK = 0.01
 """Share of a patch by which an edge may miss a grid line and still be on it."""
 
 ROUNDING = 1e-6
 """By how much a box may reach outside the image: what a client's arithmetic may add to 1."""
+
+MASK_ROWS = 256
+"""Rows of a mask that are compared with the grid at a time."""
+
+MAX_PNG_CHUNKS = 1000
+"""Parts of a PNG before its pixels."""
 
 
 class Frame(NamedTuple):
@@ -89,13 +99,38 @@ def from_mask(mask: Bool[np.ndarray, "mh mw"], frame: Frame) -> Region:
     (width, height), view, (rows, columns) = frame
     in_rows, seen_rows = _cover(mask.shape[0], height, view.top, view.bottom, rows)
     in_columns, seen_columns = _cover(mask.shape[1], width, view.left, view.right, columns)
-    hits = in_rows.T.astype(np.float32) @ mask.astype(np.float32) @ in_columns.astype(np.float32) > 0
+    weights = in_columns.astype(np.float32)
+    hits = np.zeros((rows, columns), dtype=bool)
+    for top in range(0, len(mask), MASK_ROWS):
+        here = slice(top, top + MASK_ROWS)
+        hits |= in_rows[here].T.astype(np.float32) @ (mask[here].astype(np.float32) @ weights) > 0
     if not hits.any():
         raise RegionError(
             "the mask is wholly cut away by the centre crop; fit=squash shows the whole image", "cut_away"
         )
-    cut = bool((mask & ~(seen_rows[:, None] & seen_columns[None, :])).any())
+    cut = bool(mask[~seen_rows].any() or mask[:, ~seen_columns].any())
     return Region(np.flatnonzero(hits).astype(np.int64), cut)
+
+
+def mask_size(data: bytes) -> tuple[int, int]:
+    """The largest width and height that a PNG's headers say; nothing is decoded. (0, 0) where there is none.
+
+    Raises:
+        BrokenImageError: more than `MAX_PNG_CHUNKS` parts before its pixels.
+    """
+    width = height = 0
+    at = 8
+    for _ in range(MAX_PNG_CHUNKS):
+        if at + 8 > len(data):
+            return width, height
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name == b"IDAT":
+            return width, height
+        if name == b"IHDR" and at + 16 <= len(data):
+            size = struct.unpack_from(">II", data, at + 8)
+            width, height = max(width, size[0]), max(height, size[1])
+        at += 12 + length
+    raise BrokenImageError(f"this PNG has more than {MAX_PNG_CHUNKS:,} parts before its pixels")
 
 
 def box_of(patches: Int64[np.ndarray, " T"], frame: Frame) -> tuple[float, float, float, float]:
@@ -147,10 +182,16 @@ def _cover(
     cells: int, extent: float, start: float, end: float, count: int
 ) -> tuple[Bool[np.ndarray, "cells count"], Bool[np.ndarray, " cells"]]:
     """`_span` of each mask cell along one axis: which grid cells it touches, and whether it lies wholly in view."""
-    spans = [_span(i * extent / cells, (i + 1) * extent / cells, start, end, count) for i in range(cells)]
-    first, last, cut = (np.array(values)[:, None] for values in zip(*spans, strict=True))
+    edges = np.arange(cells + 1) * extent / cells
+    cell = (end - start) / count
+    low, high = (edges[:-1, None] - start) / cell, (edges[1:, None] - start) / cell
+    first, last = np.floor(low + SLACK), np.ceil(high - SLACK)
+    thin = last <= first
+    first = np.where(thin, np.floor((low + high) / 2), first)
+    last = np.where(thin, first + 1, last)
     index = np.arange(count)
-    return (index >= first) & (index < last), ~cut[:, 0].astype(bool)
+    in_view = (low >= -SLACK) & (high <= count + SLACK)
+    return (index >= first) & (index < last), in_view[:, 0]
 
 
 class BlockShape(NamedTuple):
@@ -222,8 +263,8 @@ class RegionSpec(NamedTuple):
     patches: Sequence[int] | None = None
     mask: bytes | Bool[np.ndarray, "mh mw"] | None = None
 
-    def on(self, frame: Frame) -> Region:
-        """The region on an image's grid.
+    def on(self, frame: Frame, decode_mask: DecodeMask = decode.decode_mask) -> Region:
+        """The region on an image's grid. A mask that is a PNG is decoded by `decode_mask`.
 
         Raises:
             RegionError: see `from_box`, `from_patches`, `from_mask`.

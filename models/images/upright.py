@@ -1,6 +1,7 @@
 """An image as it is meant to be seen: upright, RGB, nothing transparent."""
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 from PIL import Image
 
 EXIF_ORIENTATION = 0x0112
@@ -26,16 +27,27 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     An upright RGB image is returned itself, loaded; a copy of 12 million pixels takes half as long as decoding them.
     """
     image.load()
+    vars(image).pop("_decoder", None)  # of a WebP: two more images, which are not needed once it is loaded
     if (turn := TURNS.get(orientation_of(image))) is not None:  # FLIP_LEFT_RIGHT is 0
         image = image.transpose(turn)
     if image.mode.startswith("I"):  # Pillow clips 16-bit greys when it converts them; scale instead
-        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray(_high_bytes(np.array(image)))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
+        white.paste(image, mask=image)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _high_bytes(values: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """16-bit values, of which 32 bits may be stored, as 8-bit ones. `values` is used up: there may be much of it."""
+    if values.dtype.kind == "i":
+        values = values.view(np.uint32)
+    values >>= 8
+    np.minimum(values, 255, out=values)
+    return values.astype(np.uint8)
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -1,16 +1,17 @@
 """Models of transformers' `IJepaModel`, a folder or a repository of the hub: one encoder, and an image processor."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from models.bundle import hub
-from models.errors import ImporterError
+from models.checkpoint.store import read_tensors
+from models.config import Heads
+from models.errors import ImporterError, short_repr, validation_sentence
 from models.importers.base import (
     EVALUATION,
     ForeignWeights,
@@ -20,10 +21,16 @@ from models.importers.base import (
     shorten,
     trusted_statistics,
 )
+from models.importers.card_header import read_header
 from models.importers.tensor_names import from_transformers, without_prefix
+from models.io import read_json
+
+_Record = TypeVar("_Record", bound=BaseModel)
 
 FILES = ("config.json", "preprocessor_config.json", "README.md")
 WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
+MAX_LICENCE = 200
+"""Characters of a licence's name."""
 
 
 def accepts_hugging_face(source: str) -> bool:
@@ -40,63 +47,92 @@ def read_hugging_face(source: str, preprocessing: PreprocessingChoice) -> Foreig
     """
     if Path(source).is_dir():
         return read_folder(Path(source), Path(source).resolve().name, preprocessing)
-    _config(hub.download(source, FILES))
+    _read_configuration(hub.download(source, FILES))
     return read_folder(hub.download(source, (*FILES, *WEIGHTS)), source, preprocessing)
 
 
 def read_folder(folder: Path, name: str, preprocessing: PreprocessingChoice) -> ForeignWeights:
     """Read what `IJepaModel.save_pretrained` or `IJepaForImageClassification.save_pretrained` wrote."""
-    config = _config(folder)
+    config = _read_configuration(folder)
     tensors = without_prefix(_safetensors(folder), "ijepa.")
     ignored = [key for key in tensors if key.startswith(("classifier.", "pooler.", "embeddings.mask_token"))]
-    kept = from_transformers({key: tensor for key, tensor in tensors.items() if key not in ignored})
+    set_aside = frozenset(ignored)
+    kept = from_transformers({key: tensor for key, tensor in tensors.items() if key not in set_aside})
     processor = folder / "preprocessor_config.json"
-    pixels = _processor(processor) if preprocessing == "upstream" else EVALUATION | _statistics(processor)
+    pixels = _read_processor(processor) if preprocessing == "upstream" else EVALUATION | _statistics(processor)
     notes = [one_encoder("one encoder (by its converter, Meta's context encoder)")]
     notes += [f"ignored, not part of the encoder: {shorten(ignored)}"] if ignored else []
-    heads, eps = config.get("num_attention_heads", 12), config.get("layer_norm_eps", 1e-12)
-    return ForeignWeights(name, {"target_encoder": kept}, pixels, heads, eps, _licence_of(folder), notes=tuple(notes))
+    heads, eps, licence = config.num_attention_heads, config.layer_norm_eps, _licence_of(folder)
+    return ForeignWeights(name, {"target_encoder": kept}, pixels, heads, eps, licence, notes=tuple(notes))
 
 
-def _config(folder: Path) -> dict[str, Any]:
+class _Configuration(BaseModel):
+    """What is used of a model's `config.json`; defaults are those of `IJepaConfig`."""
+
+    image_size: int | Annotated[list[int], Field(max_length=2)] = 224
+    hidden_act: str = "gelu"
+    qkv_bias: bool = True
+    num_attention_heads: Heads = 12
+    layer_norm_eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-12
+
+
+Statistics = Annotated[tuple[float, ...], Field(max_length=3)] | float | None
+
+
+class _Processor(BaseModel):
+    """What is used of a `preprocessor_config.json`; None is the default of `ViTImageProcessor`."""
+
+    do_resize: bool | None = True
+    do_rescale: bool | None = True
+    do_normalize: bool | None = True
+    do_center_crop: bool | None = False
+    rescale_factor: float | None = None
+    resample: int | None = None
+    image_mean: Statistics = None
+    image_std: Statistics = None
+
+
+def _read_configuration(folder: Path) -> _Configuration:
     """The configuration of the model, checked against what can be computed here."""
-    config = _json(folder / "config.json")
-    if config.get("model_type") != "ijepa":
-        raise ImporterError(f"{folder} is a model of type {config.get('model_type')!r}, expected 'ijepa'")
-    side = config.get("image_size", 224)
+    path = folder / "config.json"
+    document = _json(path)
+    if document.get("model_type") != "ijepa":
+        raise ImporterError(f"{folder} is a model of type {short_repr(document.get('model_type'))}, expected 'ijepa'")
+    config = _validated(_Configuration, document, path)
+    side = config.image_size
     if isinstance(side, list) and len(set(side)) > 1:
-        raise ImporterError(
-            f"{folder / 'config.json'} has image_size={side}; only square models can be imported (export has --size)"
-        )
-    for key, only in (("hidden_act", "gelu"), ("qkv_bias", True)):
-        if config.get(key, only) != only:
-            raise ImporterError(f"{folder / 'config.json'} has {key}={config[key]!r}; I-JEPA is defined for {only!r}")
+        raise ImporterError(f"{path} has image_size={side}; only square models can be imported (export has --size)")
+    for key, given, only in (("hidden_act", config.hidden_act, "gelu"), ("qkv_bias", config.qkv_bias, True)):
+        if given != only:
+            raise ImporterError(f"{path} has {key}={short_repr(given)}; I-JEPA is defined for {only!r}")
     return config
 
 
-def _processor(path: Path) -> dict[str, Any]:
+def _read_processor(path: Path) -> dict[str, Any]:
     """The preprocessing of a transformers image processor, as fields of `Preprocessing`."""
-    given = _json(path)
+    given = _validated(_Processor, _json(path), path)
     flags = {"do_resize": True, "do_rescale": True, "do_normalize": True, "do_center_crop": False}
-    if wrong := [key for key, only in flags.items() if given.get(key) not in (only, None)]:
-        raise ImporterError(f"{path} has {shorten(f'{key}={given[key]}' for key in wrong)}, which is not supported")
-    if abs(given.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
-        raise ImporterError(f"{path} has rescale_factor={given['rescale_factor']}, expected 1/255")
-    filters = {2: "bilinear", 3: "bicubic"}
-    if given.get("resample", 2) not in filters:
-        raise ImporterError(f"{path} has resample={given['resample']}, expected 2 (bilinear) or 3 (bicubic)")
+    if wrong := [
+        f"{key}={getattr(given, key)}" for key, only in flags.items() if getattr(given, key) not in (only, None)
+    ]:
+        raise ImporterError(f"{path} has {', '.join(wrong)}, which is not supported")
+    if given.rescale_factor is not None and not abs(given.rescale_factor - 1 / 255) <= 1e-6:
+        raise ImporterError(f"{path} has rescale_factor={given.rescale_factor}, expected 1/255")
+    filters = {None: "bilinear", 2: "bilinear", 3: "bicubic"}
+    if given.resample not in filters:
+        raise ImporterError(f"{path} has resample={given.resample}, expected 2 (bilinear) or 3 (bicubic)")
     return {
         "fit": "squash",
-        "interpolation": filters[given.get("resample", 2)],
-        "mean": given.get("image_mean") or (0.5,) * 3,
-        "std": given.get("image_std") or (0.5,) * 3,
+        "interpolation": filters[given.resample],
+        "mean": given.image_mean or (0.5,) * 3,
+        "std": given.image_std or (0.5,) * 3,
     }
 
 
 def _statistics(path: Path) -> dict[str, Any]:
     """Mean and standard deviation of an image processor, where they are not its defaults."""
-    given = _json(path) if path.is_file() else {}
-    return trusted_statistics(given.get("image_mean"), given.get("image_std"))
+    given = _validated(_Processor, _json(path) if path.is_file() else {}, path)
+    return trusted_statistics(given.image_mean, given.image_std)
 
 
 def _safetensors(folder: Path) -> dict[str, Tensor]:
@@ -111,31 +147,35 @@ def _safetensors(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
-            tensors |= load_file(folder / Path(file).name)
-        except (OSError, SafetensorError) as error:
+            tensors |= read_tensors(folder / Path(file).name)
+        except (OSError, ValueError, SafetensorError) as error:
             raise ImporterError(f"{folder / file} cannot be read: {error}") from error
     return tensors
 
 
 def _licence_of(folder: Path) -> str | None:
-    """The licence in the header of the model card."""
-    import yaml  # type: ignore[import-untyped]
-    from huggingface_hub import metadata_load
-
-    card = folder / "README.md"
+    """The licence in the header of the model card; None where there is none, or it cannot be read."""
     try:
-        header = (metadata_load(card) or {}) if card.is_file() else {}
-    except (yaml.YAMLError, ValueError, OSError):
-        return None  # a card without a readable header states no licence
+        header = read_header(folder / "README.md")
+    except (OSError, ValueError):
+        return None
     found = header.get("license")
     if found == "other":
         found = header.get("license_name", found)
-    return ", ".join(map(str, found)) if isinstance(found, list) else str(found) if found else None
+    licence = ", ".join(map(str, found)) if isinstance(found, list) else str(found) if found else ""
+    return licence[:MAX_LICENCE] or None
+
+
+def _validated(kind: type[_Record], document: dict[str, Any], path: Path) -> _Record:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise ImporterError(f"{path} cannot be used: {validation_sentence(error)}") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text())
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise ImporterError(f"{path} cannot be read: {error}") from error
     if not isinstance(document, dict):

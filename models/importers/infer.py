@@ -13,7 +13,7 @@ from models.images.preprocess import Preprocessing
 from models.importers.base import ForeignWeights, shorten
 from models.importers.tensor_names import count_blocks
 
-_Record = TypeVar("_Record", EncoderConfig, PredictorConfig, Preprocessing)
+_Record = TypeVar("_Record", EncoderConfig, PredictorConfig, Preprocessing, ModelConfig)
 
 
 def infer_config(weights: ForeignWeights, heads: int | None) -> ModelConfig:
@@ -34,7 +34,7 @@ def infer_config(weights: ForeignWeights, heads: int | None) -> ModelConfig:
     statistics = {} if encoder.channels == 3 else {"mean": (0.5,), "std": (0.5,)}
     fields = {"size": encoder.image_size, "channels": encoder.channels, **statistics, **weights.preprocessing}
     pixels = _validated(Preprocessing, f"the preprocessing of {weights.name}", **fields)
-    return ModelConfig(encoder=encoder, predictor=predictor, pixels=pixels)
+    return _validated(ModelConfig, weights.name, encoder=encoder, predictor=predictor, pixels=pixels)
 
 
 def heads_note(weights: ForeignWeights, heads: int, option: int | None) -> str:

@@ -104,4 +104,4 @@ def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def count_blocks(names: Iterable[str]) -> int:
     """The number of blocks in a network's tensor names: the highest index plus one."""
-    return 1 + max((int(name.split(".")[1]) for name in names if re.match(r"blocks\.\d+\.", name)), default=-1)
+    return 1 + max((int(name.split(".")[1]) for name in names if re.match(r"blocks\.\d{1,4}\.", name)), default=-1)

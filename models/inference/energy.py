@@ -11,6 +11,9 @@ from models.images.grid import BlockShape, block_shapes
 from models.inference.prediction import MAX_ROWS, Regions, TargetSpace, layer_norm, predict_blocks
 from models.runtimes.networks import Networks
 
+MAX_TRIES = 1000
+"""To lay the blocks of a draw so that they leave a patch."""
+
 
 def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) -> list[Regions]:
     """`count` draws of blocks of the shapes that the network was trained with.
@@ -19,7 +22,7 @@ def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) 
     block of a draw is laid over a patch that no draw before it has hidden, while there are such; all else is uniform.
 
     Raises:
-        ConfigError: a network that was trained with other masks than blocks.
+        ConfigError: a network that was trained with other masks than blocks, or with blocks that leave no patch.
     """
     settings = masking.blocks
     if settings is None:
@@ -31,13 +34,18 @@ def draw_blocks(masking: Masking, grid: tuple[int, int], count: int, seed: int) 
     random, hidden = np.random.default_rng(seed), np.zeros(grid, dtype=bool)
     draws = []
     for _ in range(count):
-        while True:
+        for _ in range(MAX_TRIES):
             shape = shapes[random.integers(len(shapes))]
             free = np.argwhere(~hidden)
             aim = free[random.integers(len(free))] if len(free) else None
             blocks = [_block(grid, shape, random, aim if i == 0 else None) for i in range(settings.targets)]
             if not (covered := np.any(blocks, axis=0)).all():
                 break
+        else:
+            raise ConfigError(
+                f"{settings.targets} blocks of target_scale={list(settings.target_scale)} cover the whole {grid[0]}x{grid[1]} "
+                "grid, which leaves nothing to predict them from; there are no energies"
+            )
         hidden |= covered
         draws.append(Regions(np.flatnonzero(~covered), [np.flatnonzero(block) for block in blocks]))
     return draws

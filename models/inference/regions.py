@@ -7,7 +7,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from models.errors import ImageError, ImagePixelsError, RegionError
-from models.images.grid import Frame, Region, RegionSpec, box_of, context_without
+from models.images.decode import decode_mask as decode_here
+from models.images.grid import DecodeMask, Frame, Region, RegionSpec, box_of, context_without
 from models.images.preprocess import Fit, Preprocessing, view_of
 from models.inference.prediction import Regions
 
@@ -47,15 +48,18 @@ def place_regions(
     preprocessing: Preprocessing,
     fit: Fit | None,
     grid: tuple[int, int],
+    decode_mask: DecodeMask = decode_here,
 ) -> PlacedRegions:
     """Regions on the grid of an image of `size` (width, height). Without `context`, everything outside all targets.
+
+    Masks are decoded by `decode_mask`, one after the other, and not kept.
 
     Raises:
         RegionError: one that cannot be used, or no context is left; `param` is its name.
     """
     frame = Frame(size, view_of(size, preprocessing, fit), grid)
-    placed = [_place(target, frame) for target in targets]
-    given = None if context is None else _place(context, frame)
+    placed = [_place(target, frame, decode_mask) for target in targets]
+    given = None if context is None else _place(context, frame, decode_mask)
     try:
         seen = context_without(placed, given, frame)
     except RegionError as error:
@@ -69,9 +73,9 @@ def cut_warning(name: str) -> str:
     return f"{name} lies partly outside the centre crop; only what the model sees of it was used"
 
 
-def _place(region: NamedRegion, frame: Frame) -> Region:
+def _place(region: NamedRegion, frame: Frame, decode_mask: DecodeMask) -> Region:
     try:
-        return region.spec.on(frame)
+        return region.spec.on(frame, decode_mask)
     except RegionError as error:
         raise RegionError(f"{region.name}: {error}", error.reason, region.name) from error
     except ImageError as error:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from models.config import Frozen
-from models.io import atomic_write
+from models.io import MAX_RECORD_BYTES, atomic_write, read_within
 
 CACHE = "runtimes"
 CPU_FLAGS = (
@@ -104,8 +104,8 @@ def machine() -> str:
 def read_choice(key: str) -> Choice | None:
     """What was kept; None where nothing was, or it cannot be read."""
     try:
-        return Choice.model_validate_json((cache_folder() / CACHE / f"{key}.json").read_text())
-    except (OSError, ValidationError):
+        return Choice.model_validate_json(read_within(cache_folder() / CACHE / f"{key}.json", MAX_RECORD_BYTES))
+    except (OSError, ValueError):
         return None
 
 

@@ -1,10 +1,12 @@
-"""Work that is only worth doing while the client waits for it."""
+"""Work that is only worth doing while the client waits for it, and only so long."""
 
 import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from fastapi import Request
+
+from service.errors import DeadlineExceeded
 
 Result = TypeVar("Result")
 
@@ -14,6 +16,21 @@ WATCH_AFTER_SECONDS = 0.02
 
 class ClientDisconnected(Exception):
     """The client closed its connection; nobody will read an answer."""
+
+
+async def answer_in_time(request: Request, seconds: float, work: Awaitable[Result]) -> Result:
+    """The result of `work`, which is cancelled after so many seconds, or when the client leaves; see `cancel_on_disconnect`.
+
+    Raises:
+        ClientDisconnected, DeadlineExceeded
+    """
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            return await cancel_on_disconnect(request, work)
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise DeadlineExceeded(f"the response was not ready within {seconds:g} s") from error
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Result:

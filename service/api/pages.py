@@ -11,12 +11,14 @@ from fastapi.responses import HTMLResponse
 
 from service.api.dependencies import ServiceDep
 from service.registry import LoadedModel
+from service.security import page_policy
 
 router = APIRouter(include_in_schema=False)
 
 WEB = Path(__file__).parent.parent / "web"
 SWAGGER = Path(str(files("fastapi_offline"))) / "static"
 """Swagger UI's files, as the package fastapi-offline ships them."""
+MAX_HOST_LENGTH = 200
 
 
 @router.get("/")
@@ -24,23 +26,25 @@ async def home(request: Request, service: ServiceDep) -> HTMLResponse:
     """What this server is, what its models were trained on, what to send it."""
     models = list(service.registry.models.values())
     cards = "\n".join(card(model) for model in models)
-    here = html.escape(request.headers.get("host", "localhost"))
+    here = html.escape(request.headers.get("host", "localhost")[:MAX_HOST_LENGTH])
     model = html.escape(models[0].manifest.id)
     query, field = (f"?model={model}", f'"model":"{model}",') if len(models) > 1 else ("", "")
     page = Template((WEB / "index.html").read_text()).substitute(models=cards, here=here, query=query, field=field)
-    return HTMLResponse(page)
+    return HTMLResponse(page, headers={"content-security-policy": page_policy()})
 
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
     """Swagger UI over `/openapi.json`."""
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url=str(request.app.openapi_url),
         title="I-JEPA Features",
         swagger_js_url="/docs/assets/swagger-ui-bundle.js",
         swagger_css_url="/docs/assets/swagger-ui.css",
         swagger_favicon_url="/docs/assets/favicon.png",
     )
+    page.headers["content-security-policy"] = page_policy(bytes(page.body).decode())
+    return page
 
 
 def card(model: LoadedModel) -> str:

@@ -1,31 +1,35 @@
-"""What came in: images and options, from a JSON body, a multipart form or one raw image. Every route takes all three."""
+"""What came in: images and options, from a JSON body, a multipart form or one raw image. Every route takes all three.
 
-import asyncio
-import base64
-import binascii
+A request holds its body while it is read, and then the bytes of its images, which are never more. The copies on the way from one
+to the other are made on the threads of `offload`, of which one at a time has a large body.
+"""
+
 import re
-from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
-import orjson
 from fastapi import Request
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.api.disconnect import ClientDisconnected
+from models.errors import short_repr
+from service.api.base64_text import from_base64
+from service.api.body import Body, read_body
+from service.api.forms import read_form
+from service.api.json_text import read_object
 from service.api.offload import offload
-from service.errors import BodyTooLarge, InvalidRequest, RequestTimeout, TooManyImages
+from service.api.options import MAX_ECHO
+from service.errors import InvalidRequest, TooManyImages
 from service.settings import Settings
 
-BYTES = "latin-1"
-"""The codec in which text is bytes: parts come out as they went in, whatever charset a client names."""
+MAX_QUERY_BYTES = 65_536
+MAX_QUERY_FIELDS = 64
 
-BOUNDARY = re.compile(r'boundary=(?:"[^"]*"|[^;\s]+)', re.IGNORECASE)
+COPYING = 16
+"""So many bytes are copied in the time that it takes to read one of JSON."""
 
-MAX_FORM_PARTS = 10_000
-"""Of a form; the server's own limit on images is checked after, so that the message has their number."""
+BINARY = ("image/", "application/octet-stream")
+"""Content types of a raw image, as they begin."""
 
-DATA_URL = re.compile(r"data:[^,]*?;base64,", re.ASCII)
+_LIKE_JSON = re.compile(rb"\s*[{\[]")
 
 
 class InputImage(NamedTuple):
@@ -35,15 +39,13 @@ class InputImage(NamedTuple):
     param: str
 
 
-Parts = tuple[dict[str, Any], list[InputImage]]
-
-
 class ParsedRequest(NamedTuple):
-    """A request's options, not yet checked, and its images; and the bytes of its body."""
+    """A request's options, not yet checked, and its images; the bytes of its body, and those of them that are options."""
 
     options: dict[str, Any]
     images: list[InputImage]
     size: int
+    options_size: int
 
 
 async def parse_request(request: Request, settings: Settings, json_field: str) -> ParsedRequest:
@@ -51,128 +53,42 @@ async def parse_request(request: Request, settings: Settings, json_field: str) -
 
     Raises:
         BodyTooLarge, RequestTimeout, TooManyImages, InvalidRequest
+        Overloaded: there is no room for its body beside the other requests.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    query: dict[str, Any] = dict(request.query_params) if request.scope["query_string"] else {}
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    query = read_query(request.scope["query_string"])
     body = await read_body(request, settings)
     if kind == "multipart/form-data":
-        options, images = await _from_form(request, body, settings)
-        return ParsedRequest({**query, **options}, images, len(body))
-    if kind == "application/json" or kind.endswith("+json"):
-        options, images = await offload(len(body), _from_json, body, json_field, settings)
-        return ParsedRequest({**query, **options}, images, len(body))
-    if not body:
-        raise InvalidRequest("the body is empty; send an image, a form with parts 'file', or JSON", json_field)
-    return ParsedRequest(query, [InputImage(body, json_field)], len(body))
+        parsed = await offload(body.size // COPYING, _from_form, body, content_type, settings)
+    elif kind == "application/json" or kind.endswith("+json"):
+        parsed = await offload(body.size, _from_json, body, json_field, settings)
+    else:
+        parsed = await offload(body.size // COPYING, _from_raw, body, kind, json_field)
+    return parsed._replace(options={**query, **parsed.options}) if query else parsed
 
 
-async def read_body(request: Request, settings: Settings) -> bytes:
-    """The whole body. Refused by its declared length, or cut off as soon as it is longer than it may be."""
-    limit = settings.max_body_bytes
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLarge(f"a body may have {limit:,} bytes, this one says {int(declared):,}")
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            more = True
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnected
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > limit:
-                    raise BodyTooLarge(f"a body may have {limit:,} bytes, this one has more")
-                more = message.get("more_body", False)
-    except TimeoutError as error:
-        raise RequestTimeout(
-            f"the body did not arrive within {settings.body_seconds:.0f} s; {size:,} bytes did"
-        ) from error
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def from_base64(text: object, param: str, what: str = "an image") -> bytes:
-    """The bytes of a data URL or of bare base64.
+def read_query(text: bytes) -> dict[str, Any]:
+    """The query's fields; those that are repeated are lists.
 
     Raises:
-        InvalidRequest: neither.
+        InvalidRequest: it is too long.
     """
-    if not isinstance(text, str):
-        raise InvalidRequest(f"{param} must be a data URL or base64, not {type(text).__name__}", param)
-    if text.startswith(("http://", "https://")):
-        raise InvalidRequest(f"{param} is a web address; this server fetches no URLs, send {what} itself", param)
     if not text:
-        raise InvalidRequest(f"{param} is empty; send a data URL or base64 of {what}", param)
-    found = DATA_URL.match(text)
-    try:
-        return base64.b64decode(text[found.end() :] if found else text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{param} is neither a data URL nor base64: {error}", param) from error
-
-
-def _from_json(body: bytes, field: str, settings: Settings) -> Parts:
-    options = _object(body, "the body")
-    if field not in options:
-        raise InvalidRequest(f"{field} is missing: a data URL or base64 of an image", field)
-    given = options.pop(field)
-    many = isinstance(given, list)
-    items = given if many else [given]
-    if not items:
-        raise InvalidRequest(f"{field} is an empty list; send at least one image", field)
-    check_image_count(len(items), settings.max_images)
-    images = []
-    for i, item in enumerate(items):
-        param = f"{field}[{i}]" if many else field
-        if isinstance(item, dict):
-            if set(item) != {"image"}:
-                raise InvalidRequest(f"{param} must have the one field 'image', not {sorted(map(str, item))}", param)
-            item = item["image"]
-        images.append(InputImage(from_base64(item, param), param))
-    return options, images
-
-
-async def _from_form(request: Request, body: bytes, settings: Settings) -> Parts:
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    boundary = BOUNDARY.search(request.headers["content-type"])
-    if not boundary:
-        raise InvalidRequest("the content type multipart/form-data has no boundary")
-    headers = Headers({"content-type": f"multipart/form-data; {boundary[0]}; charset={BYTES}"})
-    parser = _InMemory(
-        headers, chunks(), max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS, max_part_size=len(body) + 1
-    )
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise InvalidRequest(f"the multipart body cannot be read: {error.message}") from error
+        return {}
+    if len(text) > MAX_QUERY_BYTES or text.count(b"&") >= MAX_QUERY_FIELDS:
+        raise InvalidRequest(
+            f"the query has {len(text):,} bytes and {text.count(b'&') + 1:,} fields, at most {MAX_QUERY_BYTES:,} and "
+            f"{MAX_QUERY_FIELDS}; send the options in the body"
+        )
     options: dict[str, Any] = {}
-    images: list[InputImage] = []
-    try:
-        for name, value in form.multi_items():
-            data = await value.read() if isinstance(value, UploadFile) else value.encode(BYTES)
-            if name == "request":
-                options |= _object(data, "part 'request'")
-            elif name == "file":
-                images.append(InputImage(data, f"file[{len(images)}]"))
-            else:
-                raise InvalidRequest(
-                    f"the form has a part {name!r}; expected 'file' for an image and 'request' for options", name
-                )
-    finally:
-        await form.close()
-    if not images:
-        raise InvalidRequest("the form has no part named 'file' with an image in it", "file")
-    check_image_count(len(images), settings.max_images)
-    return options, images
-
-
-class _InMemory(MultiPartParser):
-    """Images are never written to disk: the body is bounded and in memory already."""
-
-    spool_max_size = 2**40
+    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
+        if name in options:
+            before = options[name]
+            options[name] = [*before, value] if isinstance(before, list) else [before, value]
+        else:
+            options[name] = value
+    return options
 
 
 def check_image_count(count: int, limit: int, what: str = "a request") -> None:
@@ -181,13 +97,60 @@ def check_image_count(count: int, limit: int, what: str = "a request") -> None:
         raise TooManyImages(f"{what} may have {limit} images, this has {count:,}")
 
 
-def _object(body: bytes, name: str) -> dict[str, Any]:
-    if not body.strip():
-        raise InvalidRequest(f"{name} is empty; expected a JSON object")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"{name} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"{name} must be a JSON object, not {type(value).__name__}")
-    return value
+def _from_json(body: Body, field: str, settings: Settings) -> ParsedRequest:
+    options = read_object(body.join(), "the body")
+    if field not in options:
+        raise InvalidRequest(f"{field} is missing: a data URL or base64 of an image", field)
+    given = options.pop(field)
+    many = isinstance(given, list)
+    items = given if many else [given]
+    if not items:
+        raise InvalidRequest(f"{field} is an empty list; send at least one image", field)
+    check_image_count(len(items), settings.max_images)
+    images, size = [], body.size
+    for i, item in enumerate(items):
+        param = f"{field}[{i}]" if many else field
+        text = _text_of(item, param)
+        images.append(InputImage(from_base64(text, param, settings.max_image_bytes), param))
+        size -= len(text)
+    return ParsedRequest(options, images, body.size, size)
+
+
+def _text_of(item: Any, param: str) -> Any:
+    """The text of an image, which may stand in an object."""
+    if not isinstance(item, dict):
+        return item
+    if len(item) != 1 or "image" not in item:
+        raise InvalidRequest(f"{param} must have the one field 'image', not {short_repr([*item][:4], MAX_ECHO)}", param)
+    return item["image"]
+
+
+def _from_form(body: Body, content_type: str, settings: Settings) -> ParsedRequest:
+    options: dict[str, Any] = {}
+    images: list[InputImage] = []
+    options_size = 0
+    for name, data in read_form(body.join(), content_type, settings.max_images):
+        if name == "request":
+            options |= read_object(data, "part 'request'")
+            options_size += len(data)
+        elif name == "file":
+            images.append(InputImage(data, f"file[{len(images)}]"))
+        else:
+            raise InvalidRequest(
+                f"the form has a part {short_repr(name, MAX_ECHO)}; expected 'file' for an image and 'request' for options",
+                name[:MAX_ECHO],
+            )
+    if not images:
+        raise InvalidRequest("the form has no part named 'file' with an image in it", "file")
+    check_image_count(len(images), settings.max_images)
+    return ParsedRequest(options, images, body.size, options_size)
+
+
+def _from_raw(body: Body, kind: str, field: str) -> ParsedRequest:
+    data = body.join()
+    if not data:
+        raise InvalidRequest("the body is empty; send an image, a form with parts 'file', or JSON", field)
+    if not kind.startswith(BINARY) and _LIKE_JSON.match(data):
+        said = f"its content type is {short_repr(kind, MAX_ECHO)}" if kind else "it has no content type"
+        raise InvalidRequest(f"the body looks like JSON, but {said}; send it with -H 'content-type: application/json'")
+    return ParsedRequest({}, [InputImage(data, field)], len(data), 0)

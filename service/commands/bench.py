@@ -15,7 +15,7 @@ from models.errors import ConfigError, UsageError
 from models.io import atomic_write
 from models.runtimes.select import choose
 from models.runtimes.table import RUNTIME_NAMES
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from service.bench import report
 from service.bench.decoding import make_samples, measure_decoding
 from service.bench.engine import measure_engine
@@ -94,7 +94,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _print(text: str) -> None:
-    print(f"{text}\n", flush=True)
+    print(printable(f"{text}\n"), flush=True)
 
 
 def _interrupted(_number: int, frame: FrameType | None) -> None:

@@ -19,7 +19,7 @@ from models.inference.canonical import check_canonical
 from models.runtimes.networks import Runtime
 from models.runtimes.select import open_runtime
 from models.runtimes.table import GROUPS, RUNTIME_NAMES, load_runtimes
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from service.jobs.listing import Changes, Row
 from service.jobs.opening import spec_of
 from service.jobs.runner import run_job
@@ -154,7 +154,7 @@ def _some(rows: list[Row]) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"ijepa embed: {text}", file=sys.stderr)
+    print(printable(f"ijepa embed: {text}"), file=sys.stderr)
 
 
 def _preempted(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from models.bundle import hub
-from models.bundle.manifest import CARD, Manifest
+from models.bundle.manifest import Manifest
 from models.bundle.published import META_PAGE, PUBLISHED, restriction
 from models.bundle.reader import ZOO, find_bundle, local_bundles, read_bundle, read_manifest, zoo
 from models.errors import BundleError, ConfigError, UsageError
 from models.inference.canonical import check_canonical
 from models.runtimes.select import open_reference
+from models.terminal import printable
 
 
 class Action(NamedTuple):
@@ -53,13 +54,13 @@ def _list(_: argparse.Namespace) -> None:
     for folder in (*local_bundles(), *(ZOO / name for name in zoo())):
         place = "bundled" if folder.parent == ZOO else str(folder)
         if folder.name in found:
-            print(f"{folder.name} ({place}) is hidden by the bundle of that name above", file=sys.stderr)
+            print(printable(f"{folder.name} ({place}) is hidden by the bundle of that name above"), file=sys.stderr)
             continue
         try:
-            print(f"{folder.name}  {_summary(read_manifest(folder))}, {place}")
+            print(printable(f"{folder.name}  {_summary(read_manifest(folder))}, {place}"))
             found.add(folder.name)
         except BundleError as error:
-            print(f"ijepa models: {error}", file=sys.stderr)
+            print(printable(f"ijepa models: {error}"), file=sys.stderr)
     print(
         f"\npublished weights, for ijepa import SOURCE --out DIR (a .pth.tar is downloaded first, see {META_PAGE}):",
         file=sys.stderr,
@@ -79,7 +80,7 @@ def _summary(manifest: Manifest) -> str:
 
 
 def _show(args: argparse.Namespace) -> None:
-    print(read_bundle(find_bundle(args.names[0])).path(CARD).read_text(), end="")
+    print(printable(read_bundle(find_bundle(args.names[0])).card()), end="")
 
 
 def _verify(args: argparse.Namespace) -> None:
@@ -88,7 +89,7 @@ def _verify(args: argparse.Namespace) -> None:
         try:
             runtime = open_reference(bundle, precision)
         except ConfigError as error:
-            print(f"{precision} was not checked: {error}", file=sys.stderr)
+            print(printable(f"{precision} was not checked: {error}"), file=sys.stderr)
             continue
         check_canonical(runtime, bundle)
     print(f"{bundle.manifest.id}  sha256 {bundle.sha256}")
@@ -96,7 +97,7 @@ def _verify(args: argparse.Namespace) -> None:
 
 def _pull(args: argparse.Namespace) -> None:
     manifest = hub.look_at_bundle(args.names[0], args.revision)
-    print(f"{manifest.id}: {_summary(manifest)}{restriction(manifest.licence)}", file=sys.stderr)
+    print(printable(f"{manifest.id}: {_summary(manifest)}{restriction(manifest.licence)}"), file=sys.stderr)
     print(hub.pull_bundle(args.names[0], args.revision).folder)
 
 

@@ -4,18 +4,18 @@ Every option is also an environment variable: IJEPA_PORT, IJEPA_BUNDLE (several 
 """
 
 import argparse
-import logging
 import sys
 
 from models.bundle.published import restriction
+from models.errors import BundleError
 from models.runtimes.table import RUNTIME_NAMES
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from service.app import create_app
+from service.decoding.memory import return_memory
+from service.logs import start_log
 from service.registry import LoadedModel
 from service.server import address_of, listen, make_server
 from service.settings import read_settings
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,17 +40,19 @@ def run(args: argparse.Namespace) -> None:
         runtime=args.runtime,
         precision=args.precision,
     )
+    return_memory()
     listener = listen(settings)
     app = create_app(settings, progress_bars)
     registry = app.state.service.registry
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr, force=True)
-    logging.getLogger("service").setLevel(logging.INFO)
+    start_log()
     server = make_server(app, registry, settings)
     for model in registry.models.values():
-        print(introduction(model), file=sys.stderr)
+        print(printable(introduction(model)), file=sys.stderr)
     address = address_of(listener)
     print(f"try it at / and /docs, stop it with Ctrl-C; listening on {address}", file=sys.stderr, flush=True)
     server.run(sockets=[listener])
+    if server.failure is not None:
+        raise BundleError(server.failure)
 
 
 def introduction(model: LoadedModel) -> str:

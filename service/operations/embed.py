@@ -9,9 +9,11 @@ from jaxtyping import Float, UInt8
 
 from models.bundle.manifest import Manifest
 from models.errors import OptionError
-from models.images.preprocess import Fit, read_pixels
+from models.images.preprocess import Fit
 from models.runtimes.batches import ladder
 from models.runtimes.networks import Networks
+from service.admission import Claim
+from service.decoding.base import ImageReader
 from service.errors import translate
 from service.operations.base import Context, EmbedOptions, OnImages, Timings
 from service.scheduler import Work
@@ -42,17 +44,19 @@ class Embed(OnImages):
         super().__init__(context)
         self.work: Work[_Item, np.ndarray] = Work(self.name, self._run, ladder(context.max_batch))
 
-    async def __call__(self, data: bytes, options: EmbedOptions, param: str | None = None) -> Embedding:
+    async def __call__(self, data: bytes, options: EmbedOptions, claim: Claim, param: str | None = None) -> Embedding:
         """One image. `param` is its place in the request."""
-        return (await self.all([(data, param)], options))[0]
+        return (await self.all([(data, param)], options, claim))[0]
 
-    async def all(self, images: Sequence[tuple[bytes, str | None]], options: EmbedOptions) -> list[Embedding]:
+    async def all(
+        self, images: Sequence[tuple[bytes, str | None]], options: EmbedOptions, claim: Claim
+    ) -> list[Embedding]:
         """All images of a request, each with its place in it. The first that fails stops the rest."""
         try:
             name = output_name(self._context.bundle.manifest, options)
         except OptionError as error:
             raise translate(error) from error
-        futures = [self._submit(param, self._read, data, name, options.fit) for data, param in images]
+        futures = [self._submit(claim, data, param, self._read, name, options.fit) for data, param in images]
         try:
             computed = await asyncio.gather(*futures)
         finally:
@@ -60,9 +64,9 @@ class Embed(OnImages):
                 future.cancel()
         return [Embedding(finish(done.result, options), done.item.image_pixels, Timings.of(done)) for done in computed]
 
-    def _read(self, data: bytes, output: str, fit: Fit | None) -> _Item:
+    def _read(self, reader: ImageReader, data: bytes, output: str, fit: Fit | None) -> _Item:
         preprocessing = self._context.bundle.manifest.model.pixels
-        pixels, (width, height) = read_pixels(data, preprocessing, fit, self._context.limits)
+        pixels, (width, height) = reader.read_pixels(data, preprocessing, fit, self._context.limits)
         return _Item(pixels, width * height, output)
 
     def _run(self, items: Sequence[_Item], whole: bool) -> list[np.ndarray]:

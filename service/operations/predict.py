@@ -8,10 +8,12 @@ from jaxtyping import Int64, UInt8
 
 from models.errors import OptionError
 from models.images.grid import RegionSpec
-from models.images.preprocess import Fit, read_pixels
+from models.images.preprocess import Fit
 from models.inference.prediction import MAX_ROWS, TargetPrediction, TargetSpace, check_predicts, predict_regions
 from models.inference.regions import NamedRegion, PlacedRegions, place_regions
 from models.runtimes.batches import ladder
+from service.admission import Claim
+from service.decoding.base import ImageReader
 from service.errors import translate
 from service.operations.base import Context, OnImages, Timings
 from service.scheduler import Work
@@ -61,7 +63,9 @@ class Predict(OnImages):
             self.name, self._run, ladder(max(1, context.max_batch // 4))
         )
 
-    async def __call__(self, data: bytes, options: PredictOptions, param: str | None = None) -> PredictedImage:
+    async def __call__(
+        self, data: bytes, options: PredictOptions, claim: Claim, param: str | None = None
+    ) -> PredictedImage:
         """Decode, preprocess, place the regions on the grid, queue, compute.
 
         Raises:
@@ -72,7 +76,7 @@ class Predict(OnImages):
             check_predicts(self._context.bundle.manifest)
         except OptionError as error:
             raise translate(error) from error
-        done = await self._submit(param, self._read, data, options)
+        done = await self._submit(claim, data, param, self._read, options)
         placed = done.item.placed
         targets = [
             PredictedTarget(prediction, target.box, target.cut)
@@ -80,14 +84,15 @@ class Predict(OnImages):
         ]
         return PredictedImage(placed.context, placed.context_cut, targets, Timings.of(done))
 
-    def _read(self, data: bytes, options: PredictOptions) -> _Item:
+    def _read(self, reader: ImageReader, data: bytes, options: PredictOptions) -> _Item:
         """An image as the network's input, and its regions on the grid."""
         manifest = self._context.bundle.manifest
         preprocessing = manifest.model.pixels
-        pixels, size = read_pixels(data, preprocessing, options.fit, self._context.limits)
+        pixels, size = reader.read_pixels(data, preprocessing, options.fit, self._context.limits)
         targets = [NamedRegion(f"targets[{i}]", spec) for i, spec in enumerate(options.targets)]
         context = None if options.context is None else NamedRegion("context", options.context)
-        return _Item(pixels, place_regions(targets, context, size, preprocessing, options.fit, manifest.grid))
+        placed = place_regions(targets, context, size, preprocessing, options.fit, manifest.grid, reader.decode_mask)
+        return _Item(pixels, placed)
 
     def _run(self, items: Sequence[_Item], whole: bool) -> list[list[TargetPrediction]]:
         pixels = np.stack([item.pixels for item in items])

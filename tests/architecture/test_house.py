@@ -16,7 +16,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 FOLDERS = {
     "models": {"images", "bundle", "runtimes", "inference", "network", "checkpoint", "importers", "export", "zoo"},
-    "service": {"operations", "api", "jobs", "bench", "web", "commands"},
+    "service": {"operations", "api", "decoding", "jobs", "bench", "web", "commands"},
     "training": {"objectives", "masking", "data", "loggers", "evaluation", "commands"},
     "ijepa": set(),
     "docs": {"decisions", "experiments", "examples"},
@@ -79,7 +79,7 @@ def test_every_folder_with_code_is_a_package_whose_init_file_imports_nothing():
 
 def test_every_module_is_tested_in_the_folder_of_its_package():
     """`tests` mirrors the tree: a folder of tests is a folder of code, or one of those that hold tests of a whole."""
-    whole = {"architecture", "golden", "journeys", "docker", "benchmarks", "ijepa"}
+    whole = {"architecture", "golden", "journeys", "docker", "benchmarks", "hostile", "ijepa"}
     for folder in {Path(name).parent.relative_to("tests") for name in files("tests/*.py")}:
         if folder.parts and folder.parts[0] not in whole:
             assert (ROOT / folder).is_dir(), f"tests/{folder} mirrors nothing"

@@ -27,7 +27,7 @@ from service.settings import read_settings
 
 file = io.BytesIO()
 Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(file, "PNG")
-with TestClient(create_app(read_settings(bundle=(sys.argv[1],), threads=1))) as client:
+with TestClient(create_app(read_settings(bundle=(sys.argv[1],), threads=1)), "http://localhost") as client:
     while client.get("/health").status_code != 200:
         pass
     answer = client.post("/v1/images/embeddings", files={"file": file.getvalue()})

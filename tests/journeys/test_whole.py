@@ -3,13 +3,10 @@
 import base64
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 
 import numpy as np
@@ -17,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from openai import OpenAI
 from PIL import Image
+
+from tests.servers import running_server
 
 
 def ijepa(*words, **options):
@@ -36,36 +35,10 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(bundle):
-    """Its address, and the process."""
-    command = [
-        sys.executable,
-        "-m",
-        "ijepa",
-        "serve",
-        "--bundle",
-        str(bundle),
-        "--port",
-        "0",
-        "--runtime",
-        "onnxruntime",
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"})
-    said = [process.stderr.readline()]
-    while "listening on" not in said[-1]:
-        said.append(process.stderr.readline())
-        assert said[-1], "it ended"
-    assert "my-model: trained on 512 synthetic images; licence CC0-1.0" in said[0]
-    address = said[-1].split()[-1]
-    for _ in range(500):
-        try:
-            urllib.request.urlopen(f"{address}/health")
-            break
-        except urllib.error.URLError:
-            time.sleep(0.02)
-    yield address, process
-    process.kill()
-    process.communicate()
+def server(bundle, tmp_path_factory):
+    with running_server(bundle, tmp_path_factory.mktemp("server")) as server:
+        assert server.said().startswith("my-model: trained on 512 synthetic images; licence CC0-1.0")
+        yield server
 
 
 @pytest.fixture
@@ -86,13 +59,13 @@ def test_curl_and_the_openai_client_get_the_vector_that_a_job_writes(server, bun
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "image.png").write_bytes(image)
     curl = subprocess.run(
-        ["curl", "-sSf", "-F", f"file=@{tmp_path}/in/image.png", f"{server[0]}/v1/images/embeddings"],
+        ["curl", "-sSf", "-F", f"file=@{tmp_path}/in/image.png", f"{server.url}/v1/images/embeddings"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     by_curl = json.loads(curl.stdout)["data"][0]["embedding"]
     url = "data:image/png;base64," + base64.b64encode(image).decode()
     by_openai = (
-        OpenAI(base_url=f"{server[0]}/v1", api_key="none")
+        OpenAI(base_url=f"{server.url}/v1", api_key="none")
         .embeddings.create(model="my-model", input=url)
         .data[0]
         .embedding
@@ -118,14 +91,14 @@ def test_hidden_pixels_change_nothing_in_the_prediction(server, image):
             "targets": [{"box": [0.25, 0.25, 0.75, 0.75]}],
             "return": ["predicted"],
         }
-        answers.append(post(f"{server[0]}/v1/predict", json.dumps(body).encode(), "application/json")["targets"][0])
+        answers.append(post(f"{server.url}/v1/predict", json.dumps(body).encode(), "application/json")["targets"][0])
 
     assert answers[0]["predicted"] == answers[1]["predicted"]
     assert answers[0]["energy"] != answers[1]["energy"]
 
 
 def test_told_to_stop_it_finishes_and_leaves(server):
-    process = server[1]
+    process = server.process
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
 

@@ -1,6 +1,7 @@
 import pytest
+from pydantic import ValidationError
 
-from models.config import SIZES, EncoderConfig, model_of_size
+from models.config import SIZES, EncoderConfig, ModelConfig, model_of_size
 from models.errors import ConfigError
 from models.images.preprocess import Preprocessing
 
@@ -47,3 +48,30 @@ def test_the_flop_of_an_image_are_those_that_torch_counts(channels):
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         Encoder(config).eval()(torch.zeros(1, channels, *config.image_size))
     assert config.flop == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"width": 2**40}, "width"),
+        ({"depth": 257}, "depth"),
+        ({"heads": 1000}, "heads"),
+        ({"hidden": 10**9}, "hidden"),
+        ({"patch_size": 2000}, "patch_size"),
+        ({"grid": (10**6, 1)}, "grid"),
+        ({"grid": (1000, 1000), "patch_size": 1, "width": 64}, "encoder width 64 times 1,000,000 patches is too large"),
+        ({"grid": (100, 100), "patch_size": 100}, "images of 10000x10000 pixels are too large"),
+    ],
+)
+def test_a_network_that_no_machine_holds_is_an_error(changed, message):
+    """Its tables of positions would be computed before a single tensor is compared."""
+    values = {"width": 32, "depth": 1, "heads": 2, "hidden": 64, "patch_size": 4, "grid": (4, 4)}
+    with pytest.raises(ValidationError, match=message):
+        EncoderConfig(**values | changed)
+
+
+@pytest.mark.parametrize("changed", [{"crop": 1e-300}, {"std": (0, 1, 1)}, {"mean": (float("nan"), 0, 0)}])
+def test_preprocessing_without_meaning_is_an_error(changed):
+    encoder = EncoderConfig(width=32, depth=1, heads=2, hidden=64, patch_size=4, grid=(4, 4))
+    with pytest.raises(ValidationError, match="the preprocessing has"):
+        ModelConfig(encoder=encoder, predictor=None, pixels=Preprocessing(size=(16, 16), **changed))

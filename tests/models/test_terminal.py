@@ -1,7 +1,8 @@
 import io
+import logging
 import sys
 
-from models.terminal import progress_bars
+from models.terminal import PrintableFormatter, printable, progress_bars
 
 
 def test_elsewhere_than_on_a_terminal_bars_are_lines_of_text(monkeypatch):
@@ -50,3 +51,14 @@ def test_a_library_function_reports_to_whoever_asks_and_draws_nothing_itself(cap
     assert capsys.readouterr() == ("", "")
     fit_whitenings(tiny_model().eval(), pixels, record)
     assert stages == {"images to whiten with": 120}
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape():
+    assert printable("Großes Bild, 写真\n\tMIT") == "Großes Bild, 写真\n\tMIT"
+    hostile = "\x1b]0;title\x07 \x9b31m \r \x7f \u202eTIM \u2028 \ud800"
+    assert printable(hostile) == r"\x1b]0;title\x07 \x9b31m \r \x7f \u202eTIM \u2028 \ud800"
+
+
+def test_a_log_shows_no_control_characters():
+    record = logging.LogRecord("name", logging.WARNING, "file", 1, "%s is broken", ("\x1b[2J",), None)
+    assert PrintableFormatter("%(message)s").format(record) == r"\x1b[2J is broken"

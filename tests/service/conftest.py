@@ -1,6 +1,8 @@
 """A server with the golden bundle, in this process, and images to send it."""
 
+import asyncio
 import io
+import threading
 import time
 
 import numpy as np
@@ -51,7 +53,7 @@ def make_client(golden):
                 **{"bundle": (str(golden),), "runtime": "onnxruntime", "precision": "float32", "threads": 1, **settings}
             )
         )
-        with ValidatingClient(app, raise_server_exceptions=False) as client:
+        with ValidatingClient(app, "http://localhost", raise_server_exceptions=False) as client:
             wait_until_ready(client)
             yield client
 
@@ -63,3 +65,15 @@ def client(make_client):
     """One server for all tests that do not change it."""
     with make_client() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def loop():
+    """An event loop on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()

@@ -14,6 +14,8 @@ from models.runtimes.table import RUNTIMES
 from service.errors import all_errors
 from service.settings import read_settings
 
+LOCAL = "http://localhost"
+
 
 def test_it_lives_before_it_is_ready_and_is_ready_after_its_check(golden, monkeypatch, png):
     from fastapi.testclient import TestClient
@@ -29,7 +31,7 @@ def test_it_lives_before_it_is_ready_and_is_ready_after_its_check(golden, monkey
         honest(self)
 
     monkeypatch.setattr(LoadedModel, "check", slow)
-    with TestClient(create_app(read_settings(bundle=(str(golden),), threads=1))) as client:
+    with TestClient(create_app(read_settings(bundle=(str(golden),), threads=1)), LOCAL) as client:
         assert client.get("/health/live").status_code == 200
         for path in ("/health", "/health/ready"):
             assert client.get(path).status_code == 503
@@ -52,7 +54,9 @@ def test_wrong_numbers_for_the_canonical_image_keep_it_from_being_ready(golden, 
     monkeypatch.setattr(
         OnnxRuntime, "encode", lambda self, *args: {k: v + 0.01 for k, v in honest(self, *args).items()}
     )
-    with TestClient(create_app(read_settings(bundle=(str(golden),), runtime="onnxruntime", threads=1))) as client:
+    with TestClient(
+        create_app(read_settings(bundle=(str(golden),), runtime="onnxruntime", threads=1)), LOCAL
+    ) as client:
         for _ in range(200):
             answer = client.get("/health").json()
             if "canonical" in answer["error"]["message"]:
@@ -276,7 +280,7 @@ def test_an_unready_server_says_when_to_try_again(golden, monkeypatch):
     from service.registry import LoadedModel
 
     monkeypatch.setattr(LoadedModel, "check", lambda self: None)
-    with TestClient(create_app(read_settings(bundle=(str(golden),), threads=1))) as client:
+    with TestClient(create_app(read_settings(bundle=(str(golden),), threads=1)), LOCAL) as client:
         answer = client.get("/health/ready")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 

@@ -1,8 +1,7 @@
 """A real server over real connections: clients that leave, connections that are kept, HEAD, draining."""
 
 import http.client
-import os
-import re
+import json
 import signal
 import subprocess
 import sys
@@ -12,116 +11,49 @@ import urllib.request
 
 import pytest
 
+from tests.servers import GET, is_closed, read_response, running_server
 
-@pytest.fixture
-def address(golden, tmp_path):
-    """A server that computes one image at a time."""
-    command = [
-        sys.executable,
-        "-m",
-        "ijepa",
-        "serve",
-        "--bundle",
-        str(golden),
-        "--port",
-        "0",
-        "--runtime",
-        "onnxruntime",
-    ]
-    environment = {**os.environ, "IJEPA_THREADS": "1", "IJEPA_MAX_BATCH": "1"}
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stderr=file, env=environment)
-    while "http://" not in log.read_text():
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.02)
-    yield log.read_text().split("http://")[1].split()[0]
-    process.kill()
-    process.wait()
-    assert "Traceback" not in log.read_text()
-
-
+EMBED = "/v1/images/embeddings"
 LEFT = r'ijepa_requests_total\{route="/v1/images/embeddings",status="499"\}'
 
 
-def wait_until_healthy(address):
-    for _ in range(1000):
-        try:
-            urllib.request.urlopen(f"http://{address}/health", timeout=5)
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError("not healthy in twenty seconds")
+@pytest.fixture
+def server(golden, tmp_path):
+    """A server that computes one image at a time."""
+    with running_server(golden, tmp_path, max_batch=1, queue_seconds=60) as server:
+        yield server
 
 
-def count(address, pattern):
-    text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
-    return float(re.search(pattern + r" ([0-9.]+)", text).group(1))
-
-
-def test_what_a_client_that_left_had_asked_for_is_not_computed(address, png):
-    wait_until_healthy(address)
+def test_what_a_client_that_left_had_asked_for_is_not_computed(server, png):
     boundary = "b"
     part = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'.encode() + png + b"\r\n"
     body = part * 32 + f"--{boundary}--\r\n".encode()
-    clients = [http.client.HTTPConnection(address) for _ in range(20)]
+    clients = [http.client.HTTPConnection(server.address) for _ in range(20)]
     for client in clients:
-        client.request(
-            "POST", "/v1/images/embeddings", body, {"content-type": f"multipart/form-data; boundary={boundary}"}
-        )
+        client.request("POST", EMBED, body, {"content-type": f"multipart/form-data; boundary={boundary}"})
     for client in clients:
         client.close()
     deadline = time.monotonic() + 30
-    while count(address, "ijepa_queue_items") > 0 or count(address, LEFT) < 1:
+    while server.metric("ijepa_queue_items") > 0 or server.metric(LEFT) < 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
-    assert count(address, r'ijepa_batch_size_count\{operation="embed"\}') < 20 * 32
-    assert urllib.request.urlopen(f"http://{address}/health").status == 200
+    assert server.metric(r'ijepa_batch_size_count\{operation="embed"\}') < 20 * 32
+    assert server.get("/health")
 
 
-def test_head_is_answered_like_get_without_a_body(address, request):
-    wait_until_healthy(address)
-    connection = http.client.HTTPConnection(address, timeout=10)
+def test_head_is_answered_like_get_without_a_body(server, request):
+    connection = http.client.HTTPConnection(server.address, timeout=10)
     request.addfinalizer(connection.close)
     for path, status in (("/health", 200), ("/", 200), ("/v1/models", 200), ("/nowhere", 404), ("/v1/embeddings", 405)):
         connection.request("HEAD", path)
         response = connection.getresponse()
         assert (response.status, response.read()) == (status, b"")
         assert int(response.headers["content-length"]) > 0
-    assert count(address, r'ijepa_requests_total\{route="/health",status="200"\}') >= 2
+    assert server.metric(r'ijepa_requests_total\{route="/health",status="200"\}') >= 2
 
 
-def test_told_to_stop_it_says_so_before_it_stops_listening(golden, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "ijepa",
-        "serve",
-        "--bundle",
-        str(golden),
-        "--port",
-        "0",
-        "--runtime",
-        "onnxruntime",
-    ]
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stderr=file, env={**os.environ, "IJEPA_THREADS": "1"})
-    while "http://" not in log.read_text():
-        time.sleep(0.02)
-    address = log.read_text().split("http://")[1].split()[0]
-    wait_until_healthy(address)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"http://{address}/health/ready", timeout=5)
-    assert caught.value.code == 503
-    assert b'"draining"' in caught.value.read()
-    assert process.wait(20) == 0
-
-
-def test_a_kept_connection_has_nagles_algorithm_off(golden):
+def test_a_kept_connection_has_nagles_algorithm_off():
     """With it on, every response but the first waits for the client's delayed acknowledgement."""
     import asyncio
     import socket
@@ -148,60 +80,101 @@ def test_a_kept_connection_has_nagles_algorithm_off(golden):
     assert asyncio.run(accepted_option())
 
 
-def test_told_to_stop_at_once_it_stops(golden, tmp_path):
+def test_told_to_stop_it_says_so_before_it_stops_listening(golden, tmp_path):
+    with running_server(golden, tmp_path) as server:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            server.get("/health/ready")
+        assert caught.value.code == 503
+        assert caught.value.headers["retry-after"] == "1"
+        assert b'"draining"' in caught.value.read()
+        assert server.process.wait(20) == 0
+
+
+def test_told_to_stop_it_closes_kept_connections_with_their_next_answer(golden, tmp_path):
+    with running_server(golden, tmp_path) as server, server.connect() as kept:
+        request = GET.replace(b"/live", b"")
+        kept.sendall(request)
+        assert "connection" not in read_response(kept).headers
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        kept.sendall(request)
+        answer = read_response(kept)
+        assert (answer.status, answer.code) == (503, "draining")
+        assert answer.headers["connection"] == "close"
+        assert is_closed(kept)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_at_the_start_it_stops(golden, tmp_path, number):
     """In the moment after it says that it listens, before the event loop runs."""
-    command = [
-        sys.executable,
-        "-m",
-        "ijepa",
-        "serve",
-        "--bundle",
-        str(golden),
-        "--port",
-        "0",
-        "--runtime",
-        "onnxruntime",
-    ]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "IJEPA_THREADS": "1"}
-        ) as process:
-            while "listening on" not in process.stderr.readline():
-                assert process.poll() is None
-            process.send_signal(number)
-            assert process.wait(20) == 0
+    with running_server(golden, tmp_path, ready=False) as server:
+        server.process.send_signal(number)
+        assert server.process.wait(20) == 0
+
+
+def post_half(server, png):
+    """A connection on which half of an image was sent."""
+    connection = server.connect(timeout=20)
+    head = f"POST {EMBED} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(png)}\r\n\r\n"
+    connection.sendall(head.encode() + png[: len(png) // 2])
+    time.sleep(0.2)
+    return connection
 
 
 def test_what_was_accepted_before_the_server_was_told_to_stop_is_finished(golden, png, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "ijepa",
-        "serve",
-        "--bundle",
-        str(golden),
-        "--port",
-        "0",
-        "--runtime",
-        "onnxruntime",
-    ]
-    log = tmp_path / "log"
-    with (
-        log.open("w") as file,
-        subprocess.Popen(command, stderr=file, env={**os.environ, "IJEPA_THREADS": "1"}) as process,
-    ):
-        while "http://" not in log.read_text():
+    with running_server(golden, tmp_path) as server, post_half(server, png) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        connection.sendall(png[len(png) // 2 :])
+        assert read_response(connection).status == 200
+        assert server.process.wait(20) == 0
+
+
+def test_what_cannot_be_finished_in_time_is_answered_with_draining(golden, png, tmp_path):
+    with running_server(golden, tmp_path, drain_seconds=2) as server, post_half(server, png) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        answer = read_response(connection)
+        assert (answer.status, answer.code) == (503, "draining")
+        assert answer.headers["x-request-id"]
+        assert answer.headers["retry-after"] == "1"
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - told < 5
+        assert "1 requests were not finished in 2 s" in server.said()
+
+
+def test_it_ends_in_time_whatever_it_computes(golden, tmp_path):
+    endless = (
+        "import time; from service.registry import LoadedModel; LoadedModel.check = lambda self: time.sleep(60); "
+        "from ijepa.cli import main; main()"
+    )
+    with running_server(golden, tmp_path, ready=False, program=("-c", endless), drain_seconds=2) as server:
+        while not is_alive(server):
             time.sleep(0.02)
-        address = log.read_text().split("http://")[1].split()[0]
-        wait_until_healthy(address)
-        connection = http.client.HTTPConnection(address, timeout=20)
-        connection.putrequest("POST", "/v1/images/embeddings")
-        connection.putheader("content-length", str(len(png)))
-        connection.endheaders(png[:50])
-        time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        connection.send(png[50:])
-        assert connection.getresponse().status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert "still computes something; it ends without that" in server.said()
+
+
+def is_alive(server):
+    try:
+        return json.loads(server.get("/health/live")) == {"status": "live"}
+    except OSError:
+        return False
+
+
+def test_a_server_whose_log_nobody_reads_goes_on_answering(golden, tmp_path):
+    """Its standard error is a pipe, which holds 64 kB; the lines of these requests are more."""
+    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(golden), "--port", "0", "--runtime", "fake"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while "listening on" not in (line := process.stderr.readline()):
+            assert process.poll() is None
+        connection = http.client.HTTPConnection(line.split("http://")[1].strip(), timeout=10)
+        for _ in range(1000):
+            connection.request("GET", "/" + "x" * 150)
+            assert connection.getresponse().read()
         connection.close()
-        assert process.wait(20) == 0
+        process.kill()
+        process.communicate()

@@ -80,3 +80,50 @@ def test_a_broken_settings_file_is_an_error_in_one_sentence(old_run):
         with pytest.raises(CheckpointError, match=r"config\.json cannot be read: ") as caught:
             read_run(old_run)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("config.json", "[" * 100_000, "nested deeper"),
+        ("config.json", '{"masking": {"name": ["x"]}}', "cannot be read"),
+        ("config.json", '{"masking": 3}', "cannot be read"),
+        ("config.json", "[1]", "cannot be read"),
+        ("step-00000004/state.json", "[" * 100_000, "nested deeper"),
+        ("step-00000004/state.json", "[4]", "state.json: "),
+        ("step-00000004/state.json", '{"step": "x"}', "state.json: step"),
+        ("step-00000004/state.json", '{"step": 4, "unreadable": {"a": 1}}', "state.json: unreadable"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_run_from_elsewhere_that_cannot_be_read_is_one_sentence(old_run, file, text, message):
+    from models.errors import CheckpointError
+    from training.persistence import read_run
+    from training.trainer import Trainer
+
+    def resume():
+        saved = read_run(old_run)
+        return Trainer(saved.config, saved.folder, saved.checkpoint, saved.origin, saved.recipe)
+
+    assert resume().step == 4
+    (old_run / file).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        resume()
+
+
+def test_optimizer_state_of_another_shape_is_an_error(old_run):
+    from safetensors.torch import load_file, save_file
+
+    from models.errors import CheckpointError
+    from training.persistence import read_run
+    from training.trainer import Trainer
+
+    saved = read_run(old_run)
+    path = saved.checkpoint / "optimizer.safetensors"
+    state = load_file(path)
+    key = next(name for name, value in state.items() if value.ndim > 1)
+    save_file(state | {key: state[key][:, :1].contiguous()}, path)
+    with pytest.raises(
+        CheckpointError, match=r"cannot be resumed: optimizer\.safetensors: .* not that of its parameter"
+    ):
+        Trainer(saved.config, saved.folder, saved.checkpoint, saved.origin, saved.recipe)

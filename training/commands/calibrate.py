@@ -20,7 +20,7 @@ from models.images.sources.table import open_source
 from models.inference.calibration import calibrate
 from models.io import atomic_directory
 from models.runtimes.select import open_reference
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from training.commands.reports import report_skipped, report_unreadable
 
 CARD_LINE = "Energies are calibrated on"
@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> None:
     images = described(source.description, calibration.images, len(unreadable))
     write_calibrated(bundle, calibration, images, bundle_id, args.out)
     mean = np.array(calibration.mean)
-    print(
-        f"energies of {images}: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} over the grid",
-        file=sys.stderr,
+    text = (
+        f"energies of {images}: {mean.mean():.4f} on average, from {mean.min():.4f} to {mean.max():.4f} over the grid"
     )
+    print(printable(text), file=sys.stderr)
     print(args.out)
 
 
@@ -75,7 +75,7 @@ def write_calibrated(bundle: Bundle, calibration: Calibration, images: str, bund
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path(name), folder / name)
         card = folder / CARD
-        lines = [line for line in card.read_text().splitlines() if not line.startswith(CARD_LINE)]
+        lines = [line for line in bundle.card().splitlines() if not line.startswith(CARD_LINE)]
         if lines and lines[0] == f"# {bundle.manifest.id}":
             lines[0] = f"# {bundle_id}"
         line = f"{CARD_LINE} {images}, with {calibration.masks} draws of blocks each."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from models.bundle.manifest import ENCODER, Manifest, StoredWeights
-from models.bundle.reader import check_id
+from models.bundle.reader import MAX_CARD_BYTES, check_id
 from models.bundle.results import read_results
 from models.checkpoint.store import Checkpoint, read_checkpoint
 from models.errors import ConfigError, UsageError
@@ -23,6 +23,7 @@ from models.export.resize import resize_checkpoint
 from models.export.whitening import MAX_WHITENING_IMAGES
 from models.images.sources.base import ListOptions
 from models.images.sources.table import open_source
+from models.io import read_within
 from models.terminal import progress_bars
 from training.commands.export_bundle import add_to_bundle, find_given_bundle
 from training.commands.images import read_images
@@ -196,12 +197,14 @@ def read_card(path: Path) -> str:
     """The text of a model card.
 
     Raises:
-        ConfigError: not UTF-8.
+        ConfigError: not UTF-8, or larger than a bundle's card may be.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_within(path, MAX_CARD_BYTES).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
 
 
 def read_size(text: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from models.checkpoint.store import write_checkpoint
 from models.errors import ConfigError, UsageError
 from models.importers.base import PreprocessingChoice
 from models.importers.table import describe_sources, import_source
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,5 +53,5 @@ def run(args: argparse.Namespace) -> None:
         f"trained on {training.trained_on}; licence {training.licence}{restriction(training.licence)}",
     )
     for line in lines:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     print(args.out)

@@ -15,7 +15,7 @@ from models.errors import ConfigError, IJEPAError
 from models.images.sources.base import ListOptions, Source
 from models.io import atomic_write
 from models.progress import Progress
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from training.commands.reports import report_skipped
 from training.evaluation.base import Classifier, FeatureProbe, NetworkProbe
 from training.evaluation.cache import Cache, user_cache
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         rows=rows,
         swap=swap,
     )
-    print(results.markdown())
+    print(printable(results.markdown()))
     print(verdict(rows, swap, measures_of(classifiers)))
     if args.json:
         atomic_write(args.json, results.model_dump_json(indent=2) + "\n")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from models.images.sources.base import Source
+from models.terminal import printable
 
 MAX_NAMED = 20
 """How many unreadable images are named; more are counted."""
@@ -13,7 +14,7 @@ def report_skipped(source: Source) -> None:
     """What a source holds besides its images, by reason."""
     if source.skipped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(source.skipped.items()))
-        print(f"left out of {source.description}: {reasons}", file=sys.stderr)
+        print(printable(f"left out of {source.description}: {reasons}"), file=sys.stderr)
 
 
 def report_unreadable(unreadable: Sequence[str], images: int) -> None:
@@ -22,6 +23,6 @@ def report_unreadable(unreadable: Sequence[str], images: int) -> None:
         return
     print(f"{len(unreadable):,} of {images:,} images were left out:", file=sys.stderr)
     for sentence in unreadable[:MAX_NAMED]:
-        print(f"  {sentence}", file=sys.stderr)
+        print(printable(f"  {sentence}"), file=sys.stderr)
     if len(unreadable) > MAX_NAMED:
         print(f"  and {len(unreadable) - MAX_NAMED:,} more", file=sys.stderr)

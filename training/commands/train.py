@@ -15,7 +15,7 @@ from models.checkpoint.record import Origin
 from models.checkpoint.store import RUN_LOG, Checkpoint, read_checkpoint
 from models.errors import UsageError
 from models.images.sources.table import SOURCES
-from models.terminal import progress_bars
+from models.terminal import printable, progress_bars
 from training.config import RunConfig, override, settings_of
 from training.loggers.csv import read_rows
 from training.monitors import collapse_warning
@@ -131,7 +131,7 @@ def report(trainer: Trainer) -> None:
 
 def say(text: str) -> None:
     """One line on standard error."""
-    print(f"ijepa train: {text}", file=sys.stderr)
+    print(printable(f"ijepa train: {text}"), file=sys.stderr)
 
 
 def print_settings(config: RunConfig) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from models.checkpoint.store import RUN_LOG
-from models.io import atomic_write
+from models.errors import CheckpointError
+from models.io import atomic_write, read_within
 from training.families import MemberSettings
 
 log = logging.getLogger(__name__)
 
+MAX_LOG_BYTES = 256_000_000
+"""Of `log.csv`: some two million rows."""
 RENAMED = {"skill": "explained_variance"}
 """Columns that had another name in earlier versions."""
 
@@ -57,10 +60,16 @@ def read_rows(path: Path, last_step: int) -> list[dict[str, str]]:
     """The rows of a log up to a step, under today's column names; none where there is no file.
 
     Rows that are damaged (not UTF-8, incomplete, not numeric) are left out with one warning.
+
+    Raises:
+        CheckpointError: a file of more than `MAX_LOG_BYTES`.
     """
     if not path.exists():
         return []
-    text = path.read_bytes().decode(errors="replace")
+    try:
+        text = read_within(path, MAX_LOG_BYTES).decode(errors="replace")
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
     header, *lines = text.splitlines() or [""]
     names = [RENAMED.get(name, name) for name in header.split(",")]
     rows = [_row(names, line) for line in lines if line]

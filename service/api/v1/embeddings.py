@@ -1,18 +1,20 @@
 """`/v1/embeddings`, OpenAI's, and `/v1/images/embeddings`, made for raw bytes: one route under two names."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
+from service.api.body import declared_size, take_response_bytes
 from service.api.dependencies import service_of
-from service.api.disconnect import cancel_on_disconnect
-from service.api.negotiation import ENCODINGS, JSON, MEDIA, choose_media
-from service.api.offload import offload
+from service.api.disconnect import answer_in_time
+from service.api.negotiation import BYTES_PER_VALUE, ENCODINGS, JSON, MEDIA, choose_media
+from service.api.offload import collect
 from service.api.openapi import document_route
 from service.api.options import validate_options
 from service.api.parsing import check_image_count, parse_request
-from service.api.responses import json_response, server_timing
+from service.api.responses import json_pieces, pieces_response, server_timing
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -60,27 +62,41 @@ async def embed(request: Request) -> Response:
     service = await service_of(request)
     media = choose_media(request.headers.get("accept"))
     service.registry.check_ready()
+    service.registry.check_room(request.state.claim, declared_size(request))
     parsed = await parse_request(request, service.settings, "input")
     asked = validate_options(EmbedRequest, parsed.options)
     model = service.registry.select(asked.model)
     check_options(asked, model, media)
     if asked.output == "patches":
         check_image_count(len(parsed.images), service.settings.max_images_patches, "a request for patches")
+    size = len(parsed.images) * embedding_size(asked, model, media)
+    take_response_bytes(request, size, service.settings, parsed.size)
     operation = model.operation(Embed)
-    operation.admit()
-    embeddings = await cancel_on_disconnect(request, operation.all(parsed.images, asked.options()))
-    service.telemetry.answered(Embed.name, [embedding.timings for embedding in embeddings])
-    size = sum(embedding.values.nbytes for embedding in embeddings)
-    return await offload(size, as_response, embeddings, asked, model, media)
+    operation.admit(request.state.claim, [data for data, _ in parsed.images])
+
+    async def answer() -> Response:
+        embeddings = await operation.all(parsed.images, asked.options(), request.state.claim)
+        service.telemetry.answered(Embed.name, [embedding.timings for embedding in embeddings])
+        pieces = await collect(size, as_pieces(embeddings, asked, model, media))
+        return pieces_response(pieces, server_timing([embedding.timings for embedding in embeddings]), media)
+
+    return await answer_in_time(request, service.settings.deadline_seconds, answer())
 
 
-def as_response(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel, media: str) -> Response:
+def embedding_size(asked: EmbedRequest, model: LoadedModel, media: str) -> int:
+    """About the bytes of one embedding in a response."""
+    manifest = model.manifest
+    encoder = manifest.model.encoder
+    pooled = manifest.poolings.get(asked.pooling or manifest.default_pooling, 0)
+    values = encoder.patches * encoder.width if asked.output == "patches" else pooled
+    return int(values * (BYTES_PER_VALUE[asked.encoding_format] if media == JSON else 4))
+
+
+def as_pieces(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel, media: str) -> Iterator[bytes]:
     """The embeddings in the asked form."""
-    headers = server_timing([embedding.timings for embedding in embeddings])
     if media == JSON:
-        return json_response(as_openai(embeddings, asked, model), 200, headers)
-    arrays = [as_grid(embedding.values, model) for embedding in embeddings]
-    return Response(MEDIA[media](arrays), headers=headers, media_type=media)
+        return json_pieces(as_openai(embeddings, model), "data", as_items(embeddings, asked, model))
+    return MEDIA[media]([as_grid(embedding.values, model) for embedding in embeddings])
 
 
 def check_options(asked: EmbedRequest, model: LoadedModel, media: str) -> None:
@@ -107,19 +123,22 @@ def as_grid(values: np.ndarray, model: LoadedModel) -> np.ndarray:
     return values.reshape(*model.manifest.grid, -1) if values.ndim == 2 else values
 
 
-def as_openai(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel) -> dict[str, Any]:
-    """OpenAI's list."""
-    encode, grid = ENCODINGS[asked.encoding_format], model.manifest.grid
+def as_openai(embeddings: list[Embedding], model: LoadedModel) -> dict[str, Any]:
+    """OpenAI's list, without its items."""
     patches = len(embeddings) * model.manifest.model.encoder.patches
-    items = []
-    for index, embedding in enumerate(embeddings):
-        item = {"object": "embedding", "index": index, "embedding": encode(embedding.values)}
-        if embedding.values.ndim == 2:
-            item["shape"] = [*grid, embedding.values.shape[-1]]
-        items.append(item)
     usage = {
         "prompt_tokens": patches,
         "total_tokens": patches,
         "image_pixels": sum(embedding.image_pixels for embedding in embeddings),
     }
-    return {"object": "list", "model": model.manifest.id, "data": items, "usage": usage}
+    return {"object": "list", "model": model.manifest.id, "usage": usage}
+
+
+def as_items(embeddings: list[Embedding], asked: EmbedRequest, model: LoadedModel) -> Iterator[dict[str, Any]]:
+    """The items of OpenAI's list, each made when it is asked for."""
+    encode, grid = ENCODINGS[asked.encoding_format], model.manifest.grid
+    for index, embedding in enumerate(embeddings):
+        item = {"object": "embedding", "index": index, "embedding": encode(embedding.values)}
+        if embedding.values.ndim == 2:
+            item["shape"] = [*grid, embedding.values.shape[-1]]
+        yield item

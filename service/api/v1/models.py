@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.api.dependencies import ServiceDep
 from service.api.openapi import document_route
+from service.api.options import MAX_ECHO
 from service.api.responses import json_response
 from service.errors import ModelNotFound
 from service.registry import LoadedModel
@@ -29,6 +30,10 @@ async def list_models(service: ServiceDep) -> Response:
 )
 async def show_model(model_id: str, service: ServiceDep) -> Response:
     """Everything that the bundle says of itself, and how it runs here."""
+    if len(model_id) > MAX_ECHO:
+        raise ModelNotFound(
+            f"no model has an id of {len(model_id):,} characters; /v1/models lists those there are", "model"
+        )
     model = service.registry.known(model_id)
     return json_response(as_item(model) | as_description(model, service.settings))
 

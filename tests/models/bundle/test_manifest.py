@@ -33,7 +33,9 @@ def format_2(golden):
         "variants": {"int8": {"accuracy": accuracy, "pictures": 1000, "measured_on": "1,000 pictures"}},
         "tolerance": {"float32": 1e-4, "int8": 0.1},
         "whitening": {"pictures": 300, "measured_on": "300 pictures"},
-        "calibration": {"mean": [[0.1]], "std": [[0.2]], "masks": 8, "pictures": 100, "measured_on": "100 pictures"},
+        "calibration": {
+            "mean": [[0.1] * 4] * 4, "std": [[0.2] * 4] * 4, "masks": 8, "pictures": 100, "measured_on": "100 pictures",
+        },
         "probes": {
             "checkpoint_sha256": "c", "network": "checkpoint", "grid": [4, 4], "data": "d", "rows": [row], "swap": [swap],
         },

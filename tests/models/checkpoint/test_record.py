@@ -66,3 +66,10 @@ def test_the_same_images_twice_are_named_once():
     assert images_of_all_runs("birds", None) == "birds"
     assert images_of_all_runs("birds", birds) == images_of_all_runs("birds", again) == "birds, in several runs"
     assert images_of_all_runs("owls", birds) == "owls, starting from a network trained on birds"
+
+
+def test_a_batch_size_that_is_no_number_gives_no_total():
+    from models.checkpoint.record import upgrade
+
+    training = {"step": 10**15, "settings": {"optim": {"batch_size": "x"}}}
+    assert upgrade({"format": 2, "training": training})["training"]["total_images"] is None

@@ -109,3 +109,67 @@ def test_a_write_that_fails_leaves_what_was_there(step, monkeypatch):
 
     assert read_checkpoint(step).config == tiny_config()
     assert [path.name for path in step.parent.iterdir()] == [step.name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..", ".", "../other/step-00000001", "/tmp/step-00000001", "step-1/../../x", "step-00000001\x00", "", "x" * 2000],
+)
+def test_latest_names_a_step_of_its_own_run(step, tmp_path, name):
+    from models.checkpoint.store import find_checkpoint
+
+    write_tiny_checkpoint(tmp_path / "other" / "step-00000001")
+    (step.parent / "latest").write_text(name)
+    with pytest.raises(CheckpointError, match=r"latest (names .*, expected a folder of the run|cannot be read)"):
+        find_checkpoint(step.parent)
+
+
+def test_latest_does_not_follow_a_link_out_of_its_run(step, tmp_path):
+    from models.checkpoint.store import find_checkpoint
+
+    elsewhere = write_tiny_checkpoint(tmp_path / "other" / "step-00000002")
+    (step.parent / "step-00000002").symlink_to(elsewhere)
+    (step.parent / "latest").write_text("step-00000002")
+    with pytest.raises(CheckpointError, match="expected a folder of the run"):
+        find_checkpoint(step.parent)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[1]", '{"format": 2, "training": []}', '{"format": 1, "training": {"init": 3}}', ""]
+)
+def test_a_hostile_config_is_one_sentence(step, text):
+    from models.checkpoint.store import read_checkpoint
+
+    (step / "config.json").write_text(text)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(step)
+
+
+@pytest.mark.parametrize(("field", "value"), [("width", 2**40), ("depth", 10**6), ("grid", [1000, 1000])])
+def test_the_size_of_a_network_is_bounded_before_it_is_built(step, field, value):
+    from models.checkpoint.store import read_checkpoint
+
+    document = json.loads((step / "config.json").read_text())
+    document["model"]["encoder"][field] = value
+    (step / "config.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"config\.json: model"):
+        read_checkpoint(step)
+
+
+def test_a_header_of_many_tensors_is_an_error(step):
+    from models.checkpoint.store import read_checkpoint
+
+    (step / "model.safetensors").write_bytes((50_000_000).to_bytes(8, "little") + b"{}")
+    with pytest.raises(CheckpointError, match="its header has 50,000,000 bytes"):
+        read_checkpoint(step)
+
+
+def test_tensors_of_other_kinds_than_floating_point_are_listed(step):
+    import torch
+
+    from models.checkpoint.store import load_model, read_checkpoint
+
+    checkpoint = read_checkpoint(step)
+    tensors = checkpoint.tensors | {"target_encoder.norm.weight": torch.zeros(32, dtype=torch.int64)}
+    with pytest.raises(CheckpointError, match=r"target_encoder\.norm\.weight is torch\.int64"):
+        load_model(checkpoint._replace(tensors=tensors))

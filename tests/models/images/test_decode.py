@@ -128,3 +128,36 @@ def test_an_exception_without_text_is_told_as_broken_data():
         data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     with pytest.raises(BrokenImageError, match=r"^this PNG cannot be decoded: its data is broken \(AssertionError\)$"):
         decode(data)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA", "I;16"])
+def test_a_mask_is_set_where_any_channel_but_alpha_is(mode):
+    rng = np.random.default_rng(0)
+    colours = np.where(rng.random((20, 30, 3)) > 0.7, rng.integers(1, 256, (20, 30, 3)), 0).astype(np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(colours[..., 0].astype(np.uint16) << 8)
+    else:
+        image = Image.fromarray(colours).convert(mode)
+    expected = np.asarray(image.convert("RGB")).max(axis=2) != 0 if mode != "I;16" else colours[..., 0] != 0
+    assert np.array_equal(decode_mask(encoded(image)), expected)
+    assert not decode_mask(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 255)))).any()
+
+
+def test_values_of_32_bits_are_scaled_as_those_of_16():
+    values = np.array([[0, 256, 32768, 65535, 70_000_000, -1]], dtype=np.int32)
+    assert list(np.asarray(upright_rgb(Image.fromarray(values)))[0, :, 0]) == [0, 1, 128, 255, 255, 255]
+
+
+def test_transparency_is_blended_exactly():
+    """As Pillow pastes through a mask that is an image of its own."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 4), dtype=np.uint8))
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    assert np.array_equal(np.asarray(decode(encoded(image))), np.asarray(white))
+
+
+def test_what_a_webp_is_read_with_is_given_back_once_it_is_loaded():
+    image = Image.open(io.BytesIO(encoded(Image.new("RGBA", (8, 8)), "WEBP")))
+    assert vars(image)["_decoder"]
+    upright_rgb(image)
+    assert "_decoder" not in vars(image)

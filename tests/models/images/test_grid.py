@@ -1,11 +1,25 @@
+import io
 import itertools
+import struct
+import time
 from contextlib import suppress
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from models.errors import RegionError
-from models.images.grid import Frame, box_of, context_without, from_box, from_mask, from_patches
+from models.errors import BrokenImageError, RegionError
+from models.images.grid import (
+    MAX_PNG_CHUNKS,
+    Frame,
+    RegionSpec,
+    box_of,
+    context_without,
+    from_box,
+    from_mask,
+    from_patches,
+    mask_size,
+)
 from models.images.preprocess import Preprocessing, view_of
 
 PREPROCESSING = Preprocessing(size=(16, 16))
@@ -107,3 +121,59 @@ def test_context_is_everything_outside_the_targets_and_never_in_them():
     assert context_without(targets, given, frame()).tolist() == [3, 4]
     with pytest.raises(RegionError, match="leave no patch"):
         context_without(targets, from_patches([0, 2], frame()), frame())
+
+
+def chunk(name, data=b""):
+    return struct.pack(">I", len(data)) + name + data + b"crc."
+
+
+def header(width, height):
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+
+
+def test_the_size_of_a_mask_is_the_largest_that_its_headers_say():
+    """A later header counts for a decoder, one in another part or after the pixels does not."""
+    magic, pixels = b"\x89PNG\r\n\x1a\n", chunk(b"IDAT", b"x")
+    assert mask_size(magic + header(3, 5) + pixels) == (3, 5)
+    assert mask_size(magic + header(3, 5) + header(4096, 2) + pixels) == (4096, 5)
+    assert mask_size(magic + header(3, 5) + chunk(b"tEXt", header(9, 9)) + pixels) == (3, 5)
+    assert mask_size(magic + header(3, 5) + chunk(b"tEXt", b"IDAT") + header(9, 9) + pixels) == (9, 9)
+    assert mask_size(magic + header(3, 5) + pixels + header(9, 9)) == (3, 5)
+    file = io.BytesIO()
+    Image.new("1", (70, 40)).save(file, "PNG")
+    assert mask_size(file.getvalue()) == (70, 40)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + header(3, 5)[:15], b"\xff" * 100]
+)
+def test_what_has_no_header_has_no_size(data):
+    assert mask_size(data) == (0, 0)
+
+
+def test_a_mask_with_very_many_parts_before_its_pixels_is_broken():
+    data = b"\x89PNG\r\n\x1a\n" + header(3, 5) + chunk(b"tEXt") * 1_000_000
+    with pytest.raises(BrokenImageError, match=f"more than {MAX_PNG_CHUNKS:,} parts"):
+        mask_size(data)
+
+
+def test_masks_as_large_as_a_request_may_have_take_a_moment():
+    """One of 4096 x 4096, and 64 that are long and thin."""
+    start = time.monotonic()
+    large, thin = np.zeros((4096, 4096), dtype=bool), np.zeros((4096, 64), dtype=bool)
+    large[0, 0] = thin[0, 0] = True
+    from_mask(large, frame())
+    for _ in range(64):
+        from_mask(thin, frame())
+    assert time.monotonic() - start < 2
+
+
+def test_a_mask_is_decoded_by_the_function_that_is_given():
+    asked = []
+
+    def decode(data):
+        asked.append(data)
+        return np.eye(4, dtype=bool)
+
+    assert RegionSpec(mask=b"a mask").on(frame(), decode).patches.tolist() == [0, 5, 10, 15]
+    assert asked == [b"a mask"]

@@ -117,7 +117,7 @@ def test_an_encoder_alone_makes_a_bundle_that_embeds_and_says_why_it_cannot_pred
 
     checkpoint, _ = imported(hugging_face[0], tmp_path)
     export_bundle(checkpoint, tmp_path / "bundle", bundle_id="theirs")
-    with TestClient(create_app(read_settings(bundle=(str(tmp_path / "bundle"),)))) as client:
+    with TestClient(create_app(read_settings(bundle=(str(tmp_path / "bundle"),))), "http://localhost") as client:
         file = tmp_path / "image.png"
         Image.fromarray(IMAGE).save(file)
         body, head = file.read_bytes(), {"content-type": "image/png"}
@@ -130,3 +130,38 @@ def test_an_encoder_alone_makes_a_bundle_that_embeds_and_says_why_it_cannot_pred
     assert len(embedded.json()["data"][0]["embedding"]) == 48
     assert predicted.status_code == 400
     assert predicted.json()["error"]["code"] == "unsupported_option"
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("config.json", {"num_attention_heads": "many"}),
+        ("config.json", {"num_attention_heads": 10**9}),
+        ("config.json", {"layer_norm_eps": "x"}),
+        ("config.json", {"image_size": [[1], [2]]}),
+        ("config.json", {"hidden_act": {"a": 1}}),
+        ("config.json", {"model_type": ["ijepa"] * 1000}),
+        ("preprocessor_config.json", {"resample": [2]}),
+        ("preprocessor_config.json", {"rescale_factor": "x"}),
+        ("preprocessor_config.json", {"image_mean": [[0.5], {}, 1]}),
+        ("preprocessor_config.json", {"image_std": [0, 0, 0]}),
+    ],
+)
+def test_a_configuration_of_other_types_is_one_sentence(file, changed, hugging_face):
+    from models.importers.table import import_source
+
+    folder, _ = hugging_face
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | changed))
+    with pytest.raises(ImporterError) as error:
+        import_source(str(folder), preprocessing="upstream")
+    assert len(str(error.value)) < 500
+
+
+def test_a_deep_or_large_configuration_is_not_read(hugging_face):
+    from models.importers.table import import_source
+
+    folder, _ = hugging_face
+    for text, message in (("[" * 100_000, "nested deeper"), (" " * 5_000_000, "has 5,000,000 bytes")):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ImporterError, match=message):
+            import_source(str(folder))

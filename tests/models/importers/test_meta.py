@@ -1,5 +1,9 @@
+import zipfile
+
+import pytest
 import torch
 
+from models.errors import ImporterError
 from tests.models.importers import meta_layout
 from tests.models.importers.helpers import close, imported
 
@@ -45,3 +49,52 @@ def test_one_tensor_under_two_names_becomes_two_tensors(tmp_path):
     checkpoint, model = imported(meta_layout.write(tmp_path / "shared.pth.tar", document), tmp_path, heads=5)
     assert checkpoint.absent == ()
     assert torch.equal(model.target_encoder.norm.weight, model.context_encoder.norm.weight)
+
+
+def archive(path, pickled, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("archive/data.pkl", pickled)
+        file.writestr("archive/version", b"3")
+        file.writestr("archive/byteorder", b"little")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "pickled", [b"", b".", b"(", b"\x80\x02]q\x00" + b"(" * 9, b"\x80\x02K\x01.", b"]" * 50_000 + b"."], ids=repr
+)
+def test_a_pickle_of_anything_else_is_one_sentence(pickled, tmp_path):
+    from models.importers.table import import_source
+
+    with pytest.raises(ImporterError):
+        import_source(archive(tmp_path / "x.pth.tar", pickled))
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path):
+    from models.importers.table import import_source
+
+    with pytest.raises(ImporterError, match="would run code from the file; it was not loaded"):
+        import_source(archive(tmp_path / "x.pth.tar", b"cos\nsystem\n(S'touch /tmp/run'\ntR."))
+
+
+def test_what_unpacks_to_gigabytes_is_not_read(tmp_path):
+    from models.importers.table import import_source
+
+    with pytest.raises(ImporterError, match=r"'archive/data\.pkl' in it is compressed"):
+        import_source(archive(tmp_path / "x.pth.tar", b"]" * 10_000, zipfile.ZIP_DEFLATED))
+    with pytest.raises(ImporterError, match="has 16,000,001 bytes, at most 16,000,000 are allowed"):
+        import_source(archive(tmp_path / "x.pth.tar", b"]" * 16_000_001))
+
+
+def test_one_value_that_stands_for_a_large_tensor_is_an_error(tmp_path):
+    from models.importers.table import import_source
+
+    document = {"encoder": {"module.pos_embed": torch.zeros(1).expand(1, 10_000, 10_000)}}
+    torch.save(document, tmp_path / "x.pth.tar")
+    with pytest.raises(ImporterError, match="has tensors of 400,000,000 bytes in a file of"):
+        import_source(str(tmp_path / "x.pth.tar"))
+
+
+def test_a_block_of_any_number_is_an_unexpected_tensor(tmp_path):
+    from models.importers.tensor_names import count_blocks
+
+    assert count_blocks(["blocks.0.norm1.weight", f"blocks.{'9' * 5000}.norm1.weight", "blocks.123456789.x"]) == 1

@@ -89,3 +89,10 @@ def test_energies_are_those_of_predicted_regions(golden):
     regions = predict_regions(networks, TargetSpace.of(bundle.manifest), pixels, [draw, draw])
     for image, (region,) in zip(maps, regions, strict=True):
         np.testing.assert_allclose(image.reshape(-1)[region.patches], region.energy_per_patch, rtol=1e-5)
+
+
+def test_blocks_that_never_leave_a_patch_are_an_error():
+    """A bundle from elsewhere may name any; a draw would be repeated for ever."""
+    masking = Masking(name="multiblock", targets=64, target_scale=(0.7, 0.7), target_aspect=(1, 1))
+    with pytest.raises(ConfigError, match=r"64 blocks of target_scale=.* cover the whole 4x4 grid"):
+        draw_blocks(masking, (4, 4), 1, 0)

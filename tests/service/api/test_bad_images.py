@@ -122,15 +122,3 @@ def test_memory_does_not_grow_with_bad_images(client):
 
     before = feed(10)
     assert feed(40) - before < 20_000, "kilobytes"
-
-
-def test_whatever_pillow_raises_is_an_invalid_image(client, png, monkeypatch):
-    import models.images.decode as module
-
-    for error in (AssertionError(), ZeroDivisionError("x"), MemoryError(), RuntimeError("y"), NotImplementedError()):
-
-        def broken(image, error=error):
-            raise error
-
-        monkeypatch.setattr(module, "upright_rgb", broken)
-        assert_error(client.post(EMBED, files={"file": png}), 422, "invalid_image", "file[0]")

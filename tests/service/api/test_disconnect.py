@@ -4,7 +4,8 @@ import pytest
 from fastapi import Request
 
 from service.api import disconnect
-from service.api.disconnect import ClientDisconnected, cancel_on_disconnect
+from service.api.disconnect import ClientDisconnected, answer_in_time, cancel_on_disconnect
+from service.errors import DeadlineExceeded
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +95,28 @@ def test_work_that_is_done_soon_is_never_watched(monkeypatch):
 
     assert asyncio.run(cancel_on_disconnect(Request({"type": "http"}, receive), work())) == 1
     assert asked == []
+
+
+def test_work_is_cancelled_at_the_deadline():
+    ended = []
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
+        asyncio.run(answer_in_time(Request({"type": "http"}, receive), 0.05, work()))
+    assert ended == [True]
+
+
+def test_a_timeout_of_the_work_is_not_the_deadline():
+    async def work():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(answer_in_time(Request({"type": "http"}), 60.0, work()))

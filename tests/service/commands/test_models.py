@@ -1,3 +1,5 @@
+import hashlib
+import json
 import shutil
 
 import pytest
@@ -65,3 +67,26 @@ def test_outputs_that_are_not_those_of_the_export_do_not_verify(elsewhere, golde
 def test_wrong_use_says_what_is_expected(capsys):
     assert main(["models", "push", "x"]) == 2
     assert "push takes 2 names, 1 were given: ijepa models push BUNDLE ID" in capsys.readouterr().err
+
+
+def test_escape_sequences_in_a_bundle_are_shown_not_obeyed(elsewhere, golden, capsys):
+    folder = elsewhere / "bundles" / "mine"
+    shutil.copytree(golden, folder)
+    document = json.loads((folder / "manifest.json").read_text())
+    document["source"]["trained_on"], document["licence"] = "\x1b[2J\x1b]0;mine\x07images", "MIT\u202e\rnone"
+    card = b"# Card\x1b[31m\nText\n"
+    (folder / "MODEL_CARD.md").write_bytes(card)
+    document["files"]["MODEL_CARD.md"] = {"sha256": hashlib.sha256(card).hexdigest(), "size": len(card)}
+    (folder / "manifest.json").write_text(json.dumps(document))
+    assert main(["models", "list"]) == 0
+    assert r"trained on \x1b[2J\x1b]0;mine\x07images, licence MIT\u202e\rnone" in capsys.readouterr().out
+    assert main(["models", "show", "mine"]) == 0
+    assert capsys.readouterr().out == "# Card\\x1b[31m\nText\n"
+
+
+def test_escape_sequences_in_an_error_are_shown_not_obeyed(elsewhere, capsys):
+    folder = elsewhere / "no\x1b]0;title\x07name"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    assert main(["models", "show", str(folder)]) == 1
+    assert r"no\x1b]0;title\x07name/manifest.json is malformed" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_limits_are_those_of_local_files_unless_the_environment_has_others(monke
     monkeypatch.setenv("IJEPA_MAX_PIXELS", "50000000")
     assert limits_of(read_settings()) == LOCAL_LIMITS._replace(max_pixels=50_000_000)
     monkeypatch.setenv("IJEPA_MAX_IMAGE_BYTES", "1000")
-    assert limits_of(read_settings()) == (1000, 50_000_000)
+    assert limits_of(read_settings()) == LOCAL_LIMITS._replace(max_bytes=1000, max_pixels=50_000_000)
 
 
 @pytest.mark.parametrize(

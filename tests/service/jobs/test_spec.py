@@ -59,7 +59,7 @@ def test_the_digest_of_the_graphs_leaves_out_precisions_that_the_job_does_not_us
 
     manifest = bundle.manifest
     accuracy = Accuracy(first_percentile=1, mean=1)
-    int8 = Variant(accuracy={"encoder": accuracy}, images=1, measured_on="x")
+    int8 = Variant(accuracy={"encoder.onnx": accuracy}, images=1, measured_on="x")
     names = ("encoder.int8.onnx", "encoder.int8.onnx.data")
     files = {**manifest.files, **{name: File(sha256="0" * 64, size=1) for name in names}}
     with_int8 = manifest.model_copy(update={"files": files, "variants": {"int8": int8}})

@@ -5,15 +5,20 @@ import pytest
 from models.bundle.reader import read_bundle
 from models.images.decode import DecodeLimits
 from models.runtimes.fake import FakeRuntime
+from service.admission import Admission
+from service.decoding.base import ThreadReader
 from service.errors import UnsupportedMediaType, UnsupportedOption
-from service.operations.base import Context, Decoders, EmbedOptions
+from service.operations.base import Context, EmbedOptions
+from service.operations.decoders import Decoders
 from service.operations.embed import Embed
-from service.scheduler import Limits, Scheduler
+from service.scheduler import Scheduler
+
+CLAIM = Admission(10**9, 10.0).claim("client")
 
 
 @pytest.fixture
 def embed(golden):
-    bundle, scheduler, decoders = read_bundle(golden), Scheduler(Limits(30.0, 60.0)), Decoders(60.0, threads=1)
+    bundle, scheduler, decoders = read_bundle(golden), Scheduler(), Decoders([ThreadReader()], [ThreadReader()])
     yield Embed(Context(bundle, FakeRuntime(bundle), scheduler, decoders, DecodeLimits(), 12))
     decoders.close()
     scheduler.close()
@@ -21,7 +26,9 @@ def embed(golden):
 
 def test_the_images_of_a_request_come_back_in_their_order(embed, png):
     async def main():
-        return await embed.all([(png, "file[0]"), (png, "file[1]")], EmbedOptions()), await embed(png, EmbedOptions())
+        return await embed.all([(png, "file[0]"), (png, "file[1]")], EmbedOptions(), CLAIM), await embed(
+            png, EmbedOptions(), CLAIM
+        )
 
     (first, second), alone = asyncio.run(main())
     assert (first.values == alone.values).all()
@@ -37,7 +44,9 @@ def test_the_first_image_that_fails_stops_the_rest(embed, png, monkeypatch):
 
     async def main():
         with pytest.raises(UnsupportedMediaType) as caught:
-            await embed.all([(b"no image", "file[0]"), *[(png, f"file[{i}]") for i in range(1, 30)]], EmbedOptions())
+            await embed.all(
+                [(b"no image", "file[0]"), *[(png, f"file[{i}]") for i in range(1, 30)]], EmbedOptions(), CLAIM
+            )
         assert caught.value.param == "file[0]"
         assert all(future.done() for future in futures)
 
@@ -49,7 +58,7 @@ def test_a_pooling_that_the_model_does_not_have_decodes_nothing(embed, png, monk
     decoded = []
     monkeypatch.setattr(embed, "_submit", lambda *args: decoded.append(args))
     with pytest.raises(UnsupportedOption, match="pooling 'none'"):
-        asyncio.run(embed(png, EmbedOptions(pooling="none")))
+        asyncio.run(embed(png, EmbedOptions(pooling="none"), CLAIM))
     assert decoded == []
 
 

@@ -1,5 +1,8 @@
 import csv
 
+import pytest
+
+from models.errors import CheckpointError
 from training.loggers.csv import CsvLogger, CsvSettings, read_rows
 
 COLUMNS = ("step", "loss", "explained_variance")
@@ -46,3 +49,10 @@ def test_an_unreadable_header_leaves_an_empty_log(tmp_path):
     for header in (b"", b"\0\0\0\n1,2,3\n", b"\xff\n"):
         (tmp_path / "log.csv").write_bytes(header)
         assert read_rows(tmp_path / "log.csv", 9) == []
+
+
+def test_a_log_that_is_too_large_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.loggers.csv.MAX_LOG_BYTES", 10)
+    (tmp_path / "log.csv").write_text("step,loss,explained_variance\n1,0.5,0.1\n")
+    with pytest.raises(CheckpointError, match=r"log\.csv cannot be read: it has"):
+        read_rows(tmp_path / "log.csv", 9)

@@ -144,7 +144,7 @@ def test_the_openai_client_gets_the_same_vector(make_client, png, expected):
             return httpx.Response(response.status_code, headers=dict(response.headers), content=response.content)
 
         http = httpx.Client(transport=httpx.MockTransport(hand_over))
-        client = OpenAI(base_url="http://testserver/v1", api_key="none", http_client=http)  # type: ignore[arg-type]
+        client = OpenAI(base_url="http://localhost/v1", api_key="none", http_client=http)  # type: ignore[arg-type]
         answer = client.embeddings.create(model="golden", input=data_url(png))
 
     assert np.abs(np.array(answer.data[0].embedding) - expected["mean"]).max() < 1e-5
@@ -175,11 +175,11 @@ def test_the_images_of_one_request_are_not_overload_to_each_other(make_client, p
             assert response.status_code == 200, response.text
 
 
-def test_a_request_that_comes_when_too_much_waits_is_told_when_to_try_again(make_client, png, monkeypatch):
+def test_a_request_that_comes_when_too_much_waits_is_told_when_to_try_again(make_client, png):
     with make_client(queue_seconds=0.5) as busy:
         registry = busy.app.state.service.registry
         registry.known("golden")._operations["embed"].work.seconds_per_item = 60.0
-        monkeypatch.setattr(type(registry._decoders), "waiting", 1)
+        registry.admission.claim("another connection").admit(60.0)
         response = busy.post("/v1/images/embeddings", files={"file": png})
     assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
     assert response.headers["retry-after"] == "60"
