@@ -24,6 +24,9 @@ BOOKED = 0.8
 EARLY, LATE = 0.5, 3.0
 """Seconds around the time that a flow was told, in which it counts as one that was told to come back now."""
 
+FORGET = 1.02
+"""The least seconds of a byte grow by this with each request, until one with less comes."""
+
 MAX_BOOKED = 10_000
 """Flows that are remembered."""
 
@@ -110,7 +113,17 @@ class Admission:
     def __init__(self, max_bytes: int, queue_seconds: float, time_of: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self.heavy = Backlog(queue_seconds, time_of), Backlog(queue_seconds, time_of)
         self._free = self._max_bytes = max_bytes
+        self._seconds_per_byte = 0.0
         self._lock = threading.Lock()
+
+    def learn(self, size: int, seconds: float) -> None:
+        """That a request with so many bytes of images took so many seconds of work. What is kept is the least of the last requests."""
+        now = seconds / max(1, size)
+        self._seconds_per_byte = min(now, self._seconds_per_byte * FORGET) if self._seconds_per_byte else now
+
+    def least_seconds(self, size: int) -> float:
+        """What a request of so many bytes takes at least, as far as is known before it is read."""
+        return self._seconds_per_byte * size
 
     def claim(self, flow: Hashable) -> "Claim":
         """What a request of a flow takes, nothing yet."""
@@ -168,20 +181,22 @@ class Claim:
         self._admission.take(size, self._bytes)
         self._bytes += size
 
-    def check(self, seconds: float) -> None:
-        """Before the body is read: whether work of so many seconds would be accepted.
+    def check(self, size: int) -> None:
+        """Before a body of so many bytes is read for nothing: whether its work would be accepted, as far as that is known.
 
         Raises:
             Overloaded
         """
-        self._admission.seconds.check(self.flow, seconds)
+        self._admission.seconds.check(self.flow, self._admission.least_seconds(size))
 
-    def admit(self, seconds: float) -> None:
-        """Work of the device and of ordinary decoding.
+    def admit(self, seconds: float, size: int = 0) -> None:
+        """Work of the device and of ordinary decoding, for so many bytes of images.
 
         Raises:
             Overloaded
         """
+        if size:
+            self._admission.learn(size, seconds)
         self._add(self._admission.seconds, seconds)
 
     def admit_heavy(self, seconds: float) -> None:

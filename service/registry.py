@@ -17,11 +17,10 @@ from models.progress import Progress, no_progress
 from models.runtimes.batches import ladder
 from models.runtimes.choices import Choice
 from models.runtimes.select import choose, open_choice
-from service.admission import Admission, Claim
+from service.admission import Admission
 from service.errors import Draining, ModelNotFound, NotReady, UnsupportedOption
 from service.operations.base import Context, Operation
 from service.operations.decoders import Decoders, open_decoders
-from service.operations.embed import Embed
 from service.operations.table import OPERATIONS
 from service.scheduler import Scheduler
 from service.settings import Settings
@@ -30,9 +29,6 @@ from service.telemetry import Held, Telemetry
 log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=Operation)
-
-SMALL_BODY = 1_000_000
-"""Bytes."""
 
 WARM_SECONDS = 2.0
 """For how long batch sizes are run before a model is ready; those that are left are prepared when they first come."""
@@ -61,11 +57,6 @@ class LoadedModel:
     def manifest(self) -> Manifest:
         """The bundle's."""
         return self.bundle.manifest
-
-    @property
-    def seconds_per_image(self) -> float:
-        """What an embedding takes of the device."""
-        return self.operation(Embed).work.seconds_per_item
 
     @property
     def operations(self) -> list[str]:
@@ -155,15 +146,6 @@ class Registry:
         for model in self.models.values():
             if model.state is not State.READY:
                 raise NotReady(model.problem)
-
-    def check_room(self, claim: Claim, size: int) -> None:
-        """Before a body of so many bytes is read for nothing; a small one is read in any case, which keeps the connection.
-
-        Raises:
-            Overloaded
-        """
-        if size > SMALL_BODY:
-            claim.check(min(model.seconds_per_image for model in self.models.values()))
 
     def select(self, name: str | None) -> LoadedModel:
         """The model of a request; without a name, the only one. A request that was accepted is finished, so readiness is not asked.

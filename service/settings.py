@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     write_seconds: Seconds = 30.0
     decode_seconds: Seconds = 10.0
     deadline_seconds: Seconds = 60.0
-    queue_seconds: Seconds = 5.0
+    queue_seconds: Seconds = 2.5
     drain_seconds: Positive = 30
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 

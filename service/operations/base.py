@@ -1,7 +1,7 @@
 """What operations share: the options of an embedding, where an image's time went, and what an operation is made from."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from models.bundle.reader import Bundle
@@ -65,9 +65,9 @@ class OnImages:
         """About what an image takes of the machine, before its header was read."""
         return self._context.decoders.seconds(len(data)) + self.work.seconds_per_item
 
-    def admit(self, claim: Claim, images: Iterable[bytes]) -> None:
+    def admit(self, claim: Claim, images: Sequence[bytes]) -> None:
         """See `Operation.admit`."""
-        claim.admit(sum(map(self.seconds, images)))
+        claim.admit(sum(map(self.seconds, images)), sum(map(len, images)))
 
     def _networks(self, whole: bool) -> Networks:
         """What computes a batch: on the whole device, or in a lane."""
@@ -98,7 +98,7 @@ class Operation(Protocol):
 
     def __init__(self, context: Context) -> None: ...
 
-    def admit(self, claim: Claim, images: Iterable[bytes]) -> None:
+    def admit(self, claim: Claim, images: Sequence[bytes]) -> None:
         """Called once for a request, before its images.
 
         Raises:

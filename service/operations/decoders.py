@@ -22,6 +22,12 @@ FIXED_BYTES = 4096
 """An image costs as much as its bytes and so many more."""
 
 
+USUAL_SECONDS_PER_BYTE = 3e-8
+"""Of a photograph, before anything was measured."""
+
+MOST_TIMES = 10
+"""What was expected, as which an image counts in the average at most: the first ones wait for processes to start."""
+
 MAX_LIGHT = 16
 """Light workers, where there are as many processors: more keep the event loop from running."""
 
@@ -92,7 +98,7 @@ class Decoders:
     ) -> None:
         self._light, self._heavy = _Line(), _Line()
         self._light_count, self._heavy_count = len(light), len(heavy)
-        self._seconds_per_byte = 0.0
+        self._seconds_per_byte = USUAL_SECONDS_PER_BYTE / len(light)
         self._readers, self._stop = [*light, *heavy], stop
         self._threads = [
             threading.Thread(target=loop, args=(reader,), name=f"{name}_{i}", daemon=True)
@@ -195,7 +201,7 @@ class Decoders:
     def _measured(self, seconds: float, size: int) -> None:
         """Into the average; the threads share the machine."""
         now = seconds / self._light_count / (size + FIXED_BYTES)
-        self._seconds_per_byte = 0.95 * self._seconds_per_byte + 0.05 * now if self._seconds_per_byte else now
+        self._seconds_per_byte += 0.05 * (min(now, MOST_TIMES * self._seconds_per_byte) - self._seconds_per_byte)
 
 
 def open_decoders(decode_seconds: float) -> Decoders:

@@ -90,10 +90,21 @@ def test_many_flows_are_overload_to_each_other(admission):
     admission.claim("one less").admit(0.05)
 
 
+def test_before_its_body_is_read_a_request_counts_as_what_its_bytes_took_at_least(admission):
+    for i in range(33):
+        admission.claim(i).admit(0.125, size=1000)
+    with pytest.raises(Overloaded):
+        admission.claim("as large").check(1000)
+    admission.claim("smaller").check(100)
+    admission.learn(10, 1.0)
+    admission.claim("smaller").check(100)
+    assert admission.least_seconds(1000) == pytest.approx(0.125, rel=0.05)
+
+
 def test_what_is_done_makes_room(admission):
     claims = fill(admission, 33, 0.125)
     with pytest.raises(Overloaded):
-        admission.claim("one more").check(0.125)
+        admission.claim("one more").admit(0.125)
     claims[0].done(0.125)
     claims[1].release()
     admission.claim("one more").admit(0.125)

@@ -32,7 +32,7 @@ def read_png(data: bytes) -> Header | None:
         else:
             parts += 1
             profiles += name == b"iCCP"
-            if name == b"IHDR":
+            if name == b"IHDR" and not pixel_parts:  # a later one says nothing of the pixels
                 header = data[at + 8 : at + 21]
         if pixel_parts > most or parts > MAX_PARTS:
             raise BrokenImageError(f"this PNG has more than {most if pixel_parts > most else MAX_PARTS:,} chunks")

@@ -62,7 +62,7 @@ async def embed(request: Request) -> Response:
     service = await service_of(request)
     media = choose_media(request.headers.get("accept"))
     service.registry.check_ready()
-    service.registry.check_room(request.state.claim, declared_size(request))
+    request.state.claim.check(declared_size(request))
     parsed = await parse_request(request, service.settings, "input")
     asked = validate_options(EmbedRequest, parsed.options)
     model = service.registry.select(asked.model)

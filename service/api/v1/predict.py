@@ -48,7 +48,7 @@ async def predict(request: Request) -> Response:
     """Each target is hidden, predicted on its own from the context, and compared with what is there."""
     service = await service_of(request)
     service.registry.check_ready()
-    service.registry.check_room(request.state.claim, declared_size(request))
+    request.state.claim.check(declared_size(request))
     settings = service.settings
     parsed = await parse_request(request, settings, "image")
     if len(parsed.images) != 1:

@@ -94,3 +94,18 @@ def test_the_estimate_is_of_the_right_order(photos, name):
     start = time.thread_time()
     read_pixels(data, Preprocessing(size=(224, 224)))
     assert 0.1 < (time.thread_time() - start) / read_header(name, data).seconds < 10
+
+
+def test_a_header_that_comes_after_the_pixels_does_not_make_a_png_cheap():
+    from models.images.headers.png import read_png
+
+    def chunk(name, content):
+        return len(content).to_bytes(4, "big") + name + content + b"\0\0\0\0"
+
+    def ihdr(side):
+        return chunk(b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
+
+    data = b"\x89PNG\r\n\x1a\n" + ihdr(6000) + chunk(b"IDAT", b"x") + ihdr(1) + chunk(b"IEND", b"")
+    header = read_png(data)
+    assert header.size == (6000, 6000)
+    assert header.heavy
