@@ -113,6 +113,7 @@ class Admission:
     def __init__(self, max_bytes: int, queue_seconds: float, time_of: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self.heavy = Backlog(queue_seconds, time_of), Backlog(queue_seconds, time_of)
         self._free = self._max_bytes = max_bytes
+        self.bytes_given_back = 0
         self._seconds_per_byte = 0.0
         self._lock = threading.Lock()
 
@@ -159,6 +160,7 @@ class Admission:
         """Bytes that are not held any more."""
         with self._lock:
             self._free += size
+            self.bytes_given_back += size
 
 
 class Claim:

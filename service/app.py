@@ -19,6 +19,7 @@ from service.api.dependencies import Service
 from service.api.disconnect import ClientDisconnected
 from service.api.responses import json_response
 from service.api.v1 import embeddings, models, predict
+from service.decoding.memory import trim_now_and_then
 from service.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, ServiceError, translate
 from service.middleware import CatchErrors, Claims, DirectRoutes, HeadAsGet, RequestLog
 from service.registry import open_registry
@@ -53,7 +54,9 @@ def create_app(settings: Settings, progress: Progress = no_progress) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         checking = asyncio.create_task(asyncio.to_thread(registry.check))
+        trimming = asyncio.create_task(trim_now_and_then(lambda: registry.admission.bytes_given_back))
         yield
+        trimming.cancel()
         registry.drain()
         await checking
         await asyncio.to_thread(registry.close)
@@ -94,6 +97,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Any error in the one shape. An error of ours is logged whole and answered in one sentence."""
     if isinstance(error, ClientDisconnected):
         return Response(status_code=CLIENT_LEFT)  # nobody reads it: it is for the log and the metrics
+    raised = error
     if isinstance(error, HTTPException):
         error = _from_http(error, request)
     elif isinstance(error, IJEPAError):
@@ -101,10 +105,19 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         log.error("request %s failed", request.state.request_id, exc_info=error)
         error = Internal("this is a fault of the server; its log has the details under this request's id")
+    else:
+        _forget_frames(raised)
     request.state.error_code = error.code
     request.app.state.service.telemetry.errors.labels(error.code).inc()
     body = {"error": error.message} if f"{request.scope['path']}/".startswith(V2) else error.body()
     return json_response(body, error.status, error.headers())
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """An error holds the frames that it passed, and these hold the body and the error: both would stay until cycles are collected."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _from_http(error: HTTPException, request: Request) -> ServiceError:

@@ -18,6 +18,10 @@ from service.errors import NotReady, translate
 from service.fairness import FairQueue
 from service.scheduler import Done, Item, Result, Scheduler, Work, answer
 
+SMALL_BYTES = 300_000
+"""An image with no more bytes is small: a photograph of one megapixel is. One of the light readers is for these alone, so that they
+never wait until large ones are decoded."""
+
 FIXED_BYTES = 4096
 """An image costs as much as its bytes and so many more."""
 
@@ -51,15 +55,16 @@ class _Task(NamedTuple):
 
 
 class _Line:
-    """A fair queue of tasks that threads wait at."""
+    """A fair queue of tasks that threads wait at; some of them for small images alone."""
 
     def __init__(self) -> None:
-        self._queue = FairQueue[None, _Task]()
-        self._wake = threading.Condition()
+        self._queue = FairQueue[bool, _Task]()
+        lock = threading.Lock()
+        self._any, self._small = threading.Condition(lock), threading.Condition(lock)
         self._closed = False
 
     def __len__(self) -> int:
-        with self._wake:
+        with self._any:
             return len(self._queue)
 
     def put(self, flow: Hashable, cost: float, task: _Task) -> None:
@@ -68,29 +73,38 @@ class _Line:
         Raises:
             NotReady: closed.
         """
-        with self._wake:
+        with self._any:
             if self._closed:
                 raise NotReady("the server is stopping")
-            self._queue.put(None, flow, cost, task)
-            self._wake.notify()
+            small = task.size <= SMALL_BYTES
+            self._queue.put(small, flow, cost, task)
+            self._any.notify()
+            if small:
+                self._small.notify()
 
-    def get(self) -> _Task | None:
+    def get(self, only_small: bool = False) -> _Task | None:
         """The next task, for which this waits; None once there is none and none will come."""
-        with self._wake:
-            self._wake.wait_for(lambda: len(self._queue) or self._closed)
-            return self._queue.pop(None).item if self._queue else None
+        if only_small:
+            with self._small:
+                self._small.wait_for(lambda: self._queue.count(True) or self._closed)
+                return self._queue.pop(True).item if self._queue.count(True) else None
+        with self._any:
+            self._any.wait_for(lambda: len(self._queue) or self._closed)
+            return self._queue.pop(self._queue.first()).item if self._queue else None
 
     def close(self) -> None:
         """No more tasks."""
-        with self._wake:
+        with self._any:
             self._closed = True
-            self._wake.notify_all()
+            self._any.notify_all()
+            self._small.notify_all()
 
 
 class Decoders:
     """Threads, each with a reader of its own: `light` ones for most images, `heavy` ones for those that a light one finds costly.
 
-    What is decoded goes on to the scheduler from its thread: the event loop hears of an image when it is computed.
+    Of several light ones the last is for small images alone. What is decoded goes on to the scheduler from its thread: the event
+    loop hears of an image when it is computed.
     """
 
     def __init__(
@@ -98,12 +112,20 @@ class Decoders:
     ) -> None:
         self._light, self._heavy = _Line(), _Line()
         self._light_count, self._heavy_count = len(light), len(heavy)
-        self._seconds_per_byte = USUAL_SECONDS_PER_BYTE / len(light)
+        self._processors = max(1, len(light) - 1)
+        self._seconds_per_byte = USUAL_SECONDS_PER_BYTE / self._processors
         self._readers, self._stop = [*light, *heavy], stop
         self._threads = [
-            threading.Thread(target=loop, args=(reader,), name=f"{name}_{i}", daemon=True)
-            for name, loop, readers in (("decode", self._run_light, light), ("heavy", self._run_heavy, heavy))
-            for i, reader in enumerate(readers)
+            *(
+                threading.Thread(
+                    target=self._run_light, args=(reader, 0 < i == len(light) - 1), name=f"decode_{i}", daemon=True
+                )
+                for i, reader in enumerate(light)
+            ),
+            *(
+                threading.Thread(target=self._run_heavy, args=(reader,), name=f"heavy_{i}", daemon=True)
+                for i, reader in enumerate(heavy)
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -157,10 +179,10 @@ class Decoders:
             reader.close()
         self._stop()
 
-    def _run_light(self, reader: ImageReader) -> None:
+    def _run_light(self, reader: ImageReader, only_small: bool) -> None:
         with contextlib.suppress(IJEPAError):  # the first image says it
             reader.start()
-        while task := self._light.get():
+        while task := self._light.get(only_small):
             if not task.future.done():
                 start = time.monotonic()
                 try:
@@ -200,16 +222,16 @@ class Decoders:
 
     def _measured(self, seconds: float, size: int) -> None:
         """Into the average; the threads share the machine."""
-        now = seconds / self._light_count / (size + FIXED_BYTES)
+        now = seconds / self._processors / (size + FIXED_BYTES)
         self._seconds_per_byte += 0.05 * (min(now, MOST_TIMES * self._seconds_per_byte) - self._seconds_per_byte)
 
 
 def open_decoders(decode_seconds: float) -> Decoders:
-    """A light worker for each processor and a heavy one; an image gets so many CPU seconds.
+    """A light worker for each processor, one for small images, and a heavy one; an image gets so many CPU seconds.
 
     Threads where the system lacks such processes.
     """
-    light = min(MAX_LIGHT, os.cpu_count() or 1)
+    light = min(MAX_LIGHT, os.cpu_count() or 1) + 1
     if not workers_supported():
         return Decoders([ThreadReader() for _ in range(light)], [ThreadReader() for _ in range(N_HEAVY)])
     starter = Starter()

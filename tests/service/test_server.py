@@ -43,7 +43,18 @@ def test_a_model_that_fails_its_check_ends_the_server_with_one_sentence(golden, 
     values = dict(read_bundle(bundle).canonical())
     safetensors.numpy.save_file({**values, "mean": values["mean"] + 1}, bundle / "canonical.safetensors")
     write_manifest(bundle, read_bundle(golden).manifest)
-    command = [sys.executable, "-m", "ijepa", "serve", "--bundle", str(bundle), "--port", "0", "--runtime", "onnxruntime"]
+    command = [
+        sys.executable,
+        "-m",
+        "ijepa",
+        "serve",
+        "--bundle",
+        str(bundle),
+        "--port",
+        "0",
+        "--runtime",
+        "onnxruntime",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ijepa serve: golden is not served: ")

@@ -134,10 +134,11 @@ def test_an_exception_without_text_is_told_as_broken_data():
 def test_a_mask_is_set_where_any_channel_but_alpha_is(mode):
     rng = np.random.default_rng(0)
     colours = np.where(rng.random((20, 30, 3)) > 0.7, rng.integers(1, 256, (20, 30, 3)), 0).astype(np.uint8)
-    if mode == "I;16":
-        image = Image.fromarray(colours[..., 0].astype(np.uint16) << 8)
-    else:
-        image = Image.fromarray(colours).convert(mode)
+    image = (
+        Image.fromarray(colours[..., 0].astype(np.uint16) << 8)
+        if mode == "I;16"
+        else Image.fromarray(colours).convert(mode)
+    )
     expected = np.asarray(image.convert("RGB")).max(axis=2) != 0 if mode != "I;16" else colours[..., 0] != 0
     assert np.array_equal(decode_mask(encoded(image)), expected)
     assert not decode_mask(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 255)))).any()

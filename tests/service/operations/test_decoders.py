@@ -9,7 +9,7 @@ from models.images.headers.base import HeavyImage
 from service.admission import Admission
 from service.decoding.base import ThreadReader
 from service.errors import InvalidImage, NotReady, Overloaded
-from service.operations.decoders import Decoders
+from service.operations.decoders import SMALL_BYTES, Decoders
 from service.scheduler import Scheduler, Work
 
 ADMISSION = Admission(10**9, 10.0)
@@ -169,4 +169,40 @@ def test_the_seconds_of_an_image_are_learned_by_its_bytes(scheduler):
     asyncio.run(main())
     assert 1.1 * usual < decoders.seconds(10**5) < 1.5 * usual
     assert 9 < decoders.seconds(10**6) / decoders.seconds(10**5) < 10
+    decoders.close()
+
+
+def test_small_images_pass_large_ones_of_which_many_wait(scheduler):
+    gate = threading.Event()
+
+    def slow(_):
+        assert gate.wait(10)
+        return 1
+
+    async def main():
+        large = [decoders.submit(scheduler, DOUBLE, CLAIM, SMALL_BYTES + 1, None, slow) for _ in range(4)]
+        small = await asyncio.wait_for(decoders.submit(scheduler, DOUBLE, CLAIM, SMALL_BYTES, None, lambda _: 2), 5)
+        assert not any(future.done() for future in large)
+        gate.set()
+        await asyncio.gather(*large)
+        return small
+
+    decoders = Decoders([ThreadReader(), ThreadReader()], [ThreadReader()])
+    assert asyncio.run(main()).result == 4
+    decoders.close()
+
+
+def test_readers_for_all_images_take_small_ones_too(scheduler):
+    both = threading.Barrier(2, timeout=10)
+
+    async def main():
+        return await asyncio.gather(
+            *(
+                decoders.submit(scheduler, DOUBLE, CLAIM, 100, None, lambda _: (both.wait() and 1) or 1)
+                for _ in range(2)
+            )
+        )
+
+    decoders = Decoders([ThreadReader(), ThreadReader()], [ThreadReader()])
+    assert [done.result for done in asyncio.run(main())] == [2, 2]
     decoders.close()
