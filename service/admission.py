@@ -15,11 +15,14 @@ from service.errors import Overloaded
 SMALL_PART, RESERVED_PART = 256, 4
 """A request is small up to this part of all bytes that may be held, 1 MB of 256; and for small ones this part is reserved."""
 
-NEWCOMERS = 0.8
+NEWCOMERS = 0.6
 """Share of the queue that is for those who come for the first time. The rest is for those who were told to come back now."""
 
 BOOKED = 0.8
 """Share of the device's time that is booked for those who were told to come back."""
+
+LEAST_COME_BACK = 0.02
+"""Share of the refused that is expected to come back at least; what it is, is learned."""
 
 EARLY, LATE = 0.5, 3.0
 """Seconds around the time that a flow was told, in which it counts as one that was told to come back now."""
@@ -34,8 +37,8 @@ MAX_BOOKED = 10_000
 class Backlog:
     """Seconds of work that waits for something, by flow, and the most that a request may wait for it.
 
-    Who is refused is told the first time that is not booked yet, and the work of the refused is booked one after the other: they
-    do not all come back at once, and who comes back then is preferred to newcomers.
+    Who is refused is told the first time that is not booked yet, and the work of the refused is booked one after the other, as much
+    of it as usually comes back: so they do not all come back at once, and who comes back then is preferred to newcomers.
     """
 
     def __init__(self, limit: float, time_of: Callable[[], float] = time.monotonic) -> None:
@@ -44,6 +47,7 @@ class Backlog:
         self._total = 0.0
         self._booked: dict[Hashable, float] = {}
         self._next = 0.0
+        self._come_back = 1.0
         self._lock = threading.Lock()
 
     @property
@@ -59,7 +63,8 @@ class Backlog:
         """
         with self._lock:
             self._check(flow, seconds)
-            self._booked.pop(flow, None)
+            if flow in self._booked:
+                self._end_booking(flow, came=True)
             self._total += seconds
             self._waiting[flow] = self._waiting.get(flow, 0.0) + seconds
 
@@ -96,15 +101,23 @@ class Backlog:
 
     def _book(self, flow: Hashable, seconds: float, now: float, over: float) -> float:
         """Seconds from now for which the flow's work is booked. Beyond what may be told, nothing is booked."""
+        while self._booked and self._booked[first := next(iter(self._booked))] + LATE < now:
+            self._end_booking(first, came=False)
         due = max(now + over, self._next)
         wait = math.ceil(due - now)
+        if flow in self._booked:  # it came too early
+            self._end_booking(flow, came=False)
         if wait <= Overloaded.MAX_RETRY_AFTER:
-            self._next = due + seconds / BOOKED
-            self._booked.pop(flow, None)
+            self._next = due + seconds * max(LEAST_COME_BACK, self._come_back) / BOOKED
             self._booked[flow] = now + max(1, wait)
             if len(self._booked) > MAX_BOOKED:
                 del self._booked[next(iter(self._booked))]
         return due - now
+
+    def _end_booking(self, flow: Hashable, came: bool) -> None:
+        """Whoever does not come back when it was told is expected less from then on: its time goes to others."""
+        del self._booked[flow]
+        self._come_back += 0.02 * (came - self._come_back)
 
 
 class Admission:

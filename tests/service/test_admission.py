@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from service.admission import LATE, MAX_BOOKED, Admission
+from service.admission import LATE, MAX_BOOKED, NEWCOMERS, Admission
 from service.errors import Overloaded
 
 
@@ -20,7 +20,7 @@ def moment():
 
 @pytest.fixture
 def admission(moment):
-    return Admission(max_bytes=1000, queue_seconds=5.0, time_of=moment)
+    return Admission(max_bytes=1000, queue_seconds=4.0 / NEWCOMERS, time_of=moment)
 
 
 def fill(admission, flows, seconds):
@@ -155,20 +155,38 @@ def test_a_booking_ends(admission, moment):
         admission.claim("told").admit(0.125)
 
 
+def test_those_who_never_come_back_do_not_keep_the_others_away_for_long(admission, moment):
+    fill(admission, 33, 0.125)
+
+    def told(flow):
+        with pytest.raises(Overloaded) as caught:
+            admission.claim(flow).admit(0.125)
+        return caught.value.retry_after
+
+    first = [told(f"gone {i}") for i in range(200)]
+    assert first[-1] > 25
+    for i in range(2000):
+        moment.now += 0.05
+        told(f"gone too {i}")
+    moment.now += 40
+    assert told("polite") < 5
+    assert max(told(f"polite {i}") for i in range(200)) < 5
+
+
 def test_the_limit_holds_for_those_who_come_back_too(admission, moment):
     fill(admission, 33, 0.125)
-    for i in range(20):
+    for i in range(40):
         with pytest.raises(Overloaded):
             admission.claim(i).admit(0.125)
-    moment.now += 2.0
+    moment.now += 4.0
     accepted = 0
-    for i in range(20):
+    for i in range(40):
         try:
             admission.claim(i).admit(0.125)
             accepted += 1
         except Overloaded:
             pass
-    assert accepted == 8, "what is between 4.125 and 5 seconds"
+    assert 10 < accepted <= 21, "what is between 4.1 and 6.7 seconds"
 
 
 def test_bookings_are_bounded(moment):
