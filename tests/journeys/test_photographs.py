@@ -21,7 +21,9 @@ def bundled():
     from tests.service.conftest import wait_until_ready
     from tests.service.openapi import ValidatingClient
 
-    with ValidatingClient(create_app(read_settings(threads=1)), raise_server_exceptions=False) as client:
+    with ValidatingClient(
+        create_app(read_settings(threads=1)), "http://localhost", raise_server_exceptions=False
+    ) as client:
         wait_until_ready(client)
         yield client
 

@@ -19,6 +19,7 @@ from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     Draining,
+    Forbidden,
     ImageTooLarge,
     Internal,
     InvalidImage,
@@ -39,7 +40,7 @@ from service.schemas import EmbeddingsBody, EmbeddingsResponse, EmbedRequest
 router = APIRouter(tags=["embeddings"])
 
 IMAGE_ERRORS = (
-    InvalidRequest, UnsupportedOption, ModelNotFound, NotAcceptable, RequestTimeout, BodyTooLarge, TooManyImages,
+    InvalidRequest, UnsupportedOption, Forbidden, ModelNotFound, NotAcceptable, RequestTimeout, BodyTooLarge, TooManyImages,
     ImageTooLarge, UnsupportedMediaType, InvalidImage, Overloaded, Internal, NotReady, Draining, DeadlineExceeded,
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from service.api.dependencies import ServiceDep
 from service.api.openapi import document_route
 from service.api.options import MAX_ECHO
 from service.api.responses import json_response
-from service.errors import ModelNotFound
+from service.errors import Forbidden, ModelNotFound
 from service.registry import LoadedModel
 from service.schemas import ModelDescription, ModelList
 from service.settings import Settings
@@ -26,7 +26,7 @@ async def list_models(service: ServiceDep) -> Response:
     "/v1/models/{model_id}",
     response_model=ModelDescription,
     summary="Describe a model",
-    **document_route(None, ModelNotFound),
+    **document_route(None, Forbidden, ModelNotFound),
 )
 async def show_model(model_id: str, service: ServiceDep) -> Response:
     """Everything that the bundle says of itself, and how it runs here."""
