@@ -24,10 +24,7 @@ from service.decoding.worker import serve
 
 def main() -> None:
     """Answer the server, on the socket whose number is the argument, until it closes its end."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # sent to all processes of a terminal or a service: the server decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a service: the server decides
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     configure_pillow()
@@ -35,14 +32,12 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     workers: set[int] = set()
-    while True:
-        try:
+    with contextlib.suppress(ConnectionError):  # the server was killed, or ended before it was answered
+        while True:
             message, files, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2)
-        except ConnectionResetError:  # the server was killed
-            break
-        if not message:
-            break
-        control.send(NUMBER.pack(_answer(message, files, control, workers)))
+            if not message:
+                break
+            control.send(NUMBER.pack(_answer(message, files, control, workers)))
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
 
