@@ -70,9 +70,8 @@ class LogWriter(logging.Handler):
             return
         try:
             text = self.format(record)
-        except Exception:  # noqa: BLE001 -- a line that cannot be written must not end what it tells of
-            self.handleError(record)
-            return
+        except Exception as error:  # noqa: BLE001 -- a line that cannot be written must not end what it tells of
+            text = f"{record.levelname} a line of {record.name} could not be written: {type(error).__name__}"
         if left_out:
             text += f"\n{left_out:,} more like this were not written"
         line = text.encode(errors="backslashreplace") + b"\n"

@@ -1,7 +1,8 @@
 """A hostile image, and ordinary ones to make them from."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,11 @@ class HostileImage(NamedTuple):
     make: Callable[[], bytes]
     statuses: frozenset[int]
     slow: bool = False
+
+
+def of_bytes(cases: Iterable[tuple[str, bytes, frozenset[int]]]) -> list[HostileImage]:
+    """Images that are made already: their names, bytes and statuses."""
+    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
 
 
 def noise(mode: str = "RGB") -> Image.Image:

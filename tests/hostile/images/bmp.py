@@ -14,6 +14,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 
 RAW, RUNS_OF_8, RUNS_OF_4, MASKS = 0, 1, 2, 3
@@ -64,7 +65,7 @@ def _cut() -> list[HostileImage]:
         ),
         ("an old header that is cut short", b"BM" + struct.pack("<IHHII", 26, 0, 0, 26, 12), BROKEN),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 def _sizes() -> list[HostileImage]:

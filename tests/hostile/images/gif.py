@@ -16,6 +16,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 
 PALETTE_OF_TWO = 0x80
@@ -72,7 +73,7 @@ def _cut() -> list[HostileImage]:
         ("a palette that is cut short", b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0x87, 0, 0) + bytes(9), BROKEN),
         ("no palette", screen(1, 1, 0)[:13] + dot + END, MAYBE),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 def _sizes() -> list[HostileImage]:

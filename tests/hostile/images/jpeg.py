@@ -17,6 +17,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 
 SOI, EOI, SOS, DHT, DQT, DRI, APP1, APP2, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xE1, 0xE2, 0xFE
@@ -130,7 +131,7 @@ def _cut() -> list[HostileImage]:
         ("a segment that has length 0", good[:4] + bytes(2) + good[6:], MAYBE),
         ("a segment beyond its end", good[:4] + b"\xff\xff" + good[6:], BROKEN),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 def _frames() -> list[HostileImage]:

@@ -16,6 +16,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -134,7 +135,7 @@ def _lies() -> list[HostileImage]:
         ("EXIF that is rubbish", with_chunks([chunk(b"eXIf", b"\xff" * 3000)]), MAYBE),
         ("a second size after its data", with_chunks([header(2**30, 2**30)], after=True), MAYBE | TOO_LARGE),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 def _sizes() -> list[HostileImage]:

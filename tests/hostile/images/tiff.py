@@ -16,6 +16,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 from tests.hostile.images.png import zeros
 
@@ -162,7 +163,7 @@ def _cut() -> list[HostileImage]:
         ("BigTIFF at 2^64", big(2**64 - 1), BROKEN),
         ("the other order", b"MM" + good[2:], BROKEN),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 def _compressions() -> list[HostileImage]:

@@ -16,6 +16,7 @@ from tests.hostile.images.base import (
     HostileImage,
     encoded,
     noise,
+    of_bytes,
 )
 
 MAX_SIDE = 16_383
@@ -110,7 +111,7 @@ def _cut() -> list[HostileImage]:
         ("EXIF that is rubbish", canvas(60, 40, 8, lossy[12:], chunk(b"EXIF", b"\xff" * 9000)), MAYBE),
         ("a profile that is rubbish", canvas(60, 40, 32, chunk(b"ICCP", b"\xff" * 9000), lossy[12:]), MAYBE),
     ]
-    return [HostileImage(name, partial(bytes, data), statuses) for name, data, statuses in cases]
+    return of_bytes(cases)
 
 
 IMAGES = [
