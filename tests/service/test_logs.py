@@ -108,3 +108,14 @@ def test_a_reader_that_left_is_no_reason_to_stop():
     logger_of(writer).info("to nobody")
     writer.flush()
     os.close(write)
+
+
+def test_a_line_that_cannot_be_formatted_is_told_of(pipe):
+    read, write = pipe
+    writer = LogWriter(write)
+    log = logger_of(writer)
+    log.info("%d images", "no number")
+    log.info("the next line")
+    writer.flush()
+    lines = os.read(read, 10_000).decode().splitlines()
+    assert lines == ["INFO a line of test could not be written: TypeError", "the next line"]
