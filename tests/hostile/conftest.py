@@ -7,8 +7,11 @@ import pytest
 from tests.hostile.ordinary import RUNTIME, warm_up
 from tests.hostile.server import GOLDEN, ZOO, running_server
 
-MORE = 1.2
-"""How much more memory there may be after all tests than before them."""
+MORE, ALLOCATOR = 1.2, 40_000_000
+"""How much more memory there may be after all tests than before them: a fifth, and what the allocators of five processes keep.
+
+The golden bundle's server has 135 MB in all, of which a fifth (27 MB) is within their variation: 12 to 37 MB were measured.
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,10 +28,11 @@ def server(tmp_path_factory):
         warm_up(running)
         before, table = running.idle_bytes(2), running.memory_table()
         yield running
-        after = running.idle_bytes(20, MORE * before)
+        most = MORE * before + ALLOCATOR
+        after = running.idle_bytes(20, most)
         assert not running.problems()
         assert running.metric("ijepa_requests_total", status="500") == 0
-        assert after <= MORE * before, (
+        assert after <= most, (
             f"{before / 1e6:.0f} MB before: {table}\n{after / 1e6:.0f} MB after: {running.memory_table()}"
         )
 
