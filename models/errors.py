@@ -10,6 +10,7 @@ IJEPAError                 anything the user can fix; the message says what was 
 ├── RuntimeFailure         a runtime could not compute a graph
 ├── ExportError            an export that would not reproduce the checkpoint
 ├── DataError              images that cannot be found or read
+│   └── StoreError         a store (S3, the hub, a web server) that does not answer, or answers with errors
 ├── ImageError             one image that cannot be used
 │   ├── ImageBytesError    more bytes than allowed
 │   ├── ImagePixelsError   more pixels than allowed, read from the header
@@ -60,6 +61,10 @@ class ExportError(IJEPAError):
 
 class DataError(IJEPAError):
     """Images that cannot be found or read."""
+
+
+class StoreError(DataError):
+    """A store that does not answer, or answers with errors, after all attempts. It says nothing of the image that was asked for."""
 
 
 class ImageError(IJEPAError):

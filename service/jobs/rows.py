@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from models.bundle.manifest import Manifest
-from models.errors import DataError, ImageBytesError, ImageError, ImagePixelsError
+from models.errors import DataError, ImageBytesError, ImageError, ImagePixelsError, StoreError
 from models.images.decode import DecodeLimits
 from models.images.preprocess import read_pixels
 from models.inference.ahead import read_ahead
@@ -61,12 +61,18 @@ def embed_rows(shards: Iterable[Sequence[Row]], work: RowWork, batch: int) -> Ge
 
 
 def read_row(work: RowWork, row: Row) -> Read:
-    """Read, decode and preprocess one image."""
+    """Read, decode and preprocess one image.
+
+    Raises:
+        StoreError: the store of the image does not answer; the job ends, and goes on when it is started again.
+    """
     digest = None
     try:
         data = work.read(row.id)
         digest = hashlib.sha256(data).hexdigest()
         pixels, size = read_pixels(data, work.manifest.model.pixels, work.options.fit, work.limits)
+    except StoreError:
+        raise
     except Exception as error:  # noqa: BLE001 -- a job goes on, whatever one image does
         return Read(failed(row, digest, None, error), None)
     return Read(Outcome(row, digest, size, None, "ok", None), pixels)

@@ -247,4 +247,4 @@ def test_where_a_new_thing_goes_exists(what, file, name, place):
 
 
 def test_all_that_is_planned_has_a_place():
-    assert len(NEW_THINGS) == 7
+    assert len(NEW_THINGS) == 6

@@ -83,6 +83,14 @@ BY_BYTES = ListOptions()
 """The default."""
 
 
+def blocks_of(source: Source) -> Int64[np.ndarray, " b"] | None:
+    """The first image of every group that is read together, such as a row group; None where each image is read alone.
+
+    Where there are groups, images are read in order or from few groups at a time: the last ones are kept.
+    """
+    return getattr(source, "blocks", None)
+
+
 def item_pixels(source: Source, index: int, preprocessing: Preprocessing) -> UInt8[np.ndarray, "H W C"]:
     """One image as a network's input, decoded as its preprocessing says.
 

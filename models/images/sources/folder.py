@@ -16,7 +16,11 @@ from models.errors import DataError, ImageError
 from models.images.decode import HEAD_BYTES, LOCAL_LIMITS, decode, image_format
 from models.images.preprocess import IMAGE_SUFFIXES
 from models.images.sources.base import BY_BYTES, Item, ListOptions
-from models.io import sha256_of
+from models.images.sources.encoded import no_images
+from models.images.sources.labels import labels_of_values
+from models.images.sources.strings import Strings
+from models.images.storage import local_path
+from models.io import read_within, sha256_of
 from models.progress import Progress, no_progress
 
 DANGLING_LINKS, LINK_LOOPS, KNOWN_FOLDERS = "dangling links", "link loops", "links to folders listed already"
@@ -37,7 +41,7 @@ class Folder:
         options: ListOptions = BY_BYTES,
         progress: Progress = no_progress,
     ) -> None:
-        root = Path(argument)
+        root = local_path(argument)
         if not root.exists():
             raise DataError(f"there is no file or folder {argument!r}; give one with images in it")
         self.root = root if root.is_dir() else root.parent
@@ -47,32 +51,31 @@ class Folder:
             for path in _files(root, self.skipped):
                 stage.update()
                 if _is_image(path, options.by_suffix, self.skipped):
-                    found.append(path)
-        self.paths = sorted(found)
-        if not self.paths:
-            others = ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items())) or "nothing"
-            raise DataError(f"no images in {argument!r}; it holds {others}")
-        tops = [path.relative_to(self.root).parts[0] if path.parent != self.root else "" for path in self.paths]
-        self.classes = tuple(sorted(set(tops)))
-        self.labels: Int64[np.ndarray, " n"] | None = None
-        if len(self.classes) > 1:
-            number = {name: i for i, name in enumerate(self.classes)}
-            self.labels = np.array([number[top] for top in tops])
-        self.description = f"{len(self.paths):,} images of a folder named {root.resolve().name!r}"
-        names = "\n".join(path.relative_to(self.root).as_posix() for path in self.paths)
-        self.fingerprint = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+                    found.append(path.relative_to(self.root).as_posix())
+        if not found:
+            raise no_images(argument, self.skipped)
+        self.names = Strings(sorted(found, key=lambda name: name.split("/")))
+        labels = labels_of_values(name.partition("/")[0] if "/" in name else "" for name in self.names)
+        self.classes = labels.classes
+        self.labels: Int64[np.ndarray, " n"] | None = labels.numbers if len(labels.classes) > 1 else None
+        self.description = f"{len(self.names):,} images of a folder named {root.resolve().name!r}"
+        content = "\n".join(self.names).encode(errors="surrogateescape")
+        self.fingerprint = hashlib.sha256(content).hexdigest()[:16]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        """Where one image is."""
+        return self.root / self.names[index]
 
     def item(self, index: int) -> Item:
         """See `Source.item`. The id is the path relative to the folder."""
-        path = self.paths[index]
-        return Item(path.relative_to(self.root).as_posix(), os.path.abspath(path))  # noqa: PTH100 -- links stay as they are
+        return Item(self.names[index], os.path.abspath(self.path(index)))  # noqa: PTH100 -- links stay as they are
 
     def read(self, index: int) -> bytes:
         """See `Source.read`."""
-        return _read(self.paths[index])
+        return _read(self.path(index))
 
     def has(self, item_id: str) -> bool:
         """See `Source.has`."""
@@ -89,13 +92,13 @@ class Folder:
         try:
             return decode(self.read(index), LOCAL_LIMITS)
         except ImageError as error:
-            raise DataError(f"{self.paths[index]} cannot be read: {error}") from error
+            raise DataError(f"{self.path(index)} cannot be read: {error}") from error
 
     def digest(self) -> str:
         """See `Source.digest`."""
         whole = hashlib.sha256(self.fingerprint.encode())
-        for path in self.paths:
-            whole.update(sha256_of(path).encode())
+        for index in range(len(self)):
+            whole.update(sha256_of(self.path(index)).encode())
         return whole.hexdigest()
 
 
@@ -105,9 +108,11 @@ Place = tuple[str, frozenset[tuple[int, int]]]
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_within(path, LOCAL_LIMITS.max_bytes)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _files(root: Path, skipped: Counter[str]) -> Iterator[Path]:

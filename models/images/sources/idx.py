@@ -11,10 +11,14 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from models.errors import DataError
+from models.images import storage
 from models.images.sources.base import BY_BYTES, Item, ListOptions, as_png
+from models.images.sources.labels import NO_LABELS, labels_of_numbers
 from models.progress import Progress, no_progress
 
 ID_DIGITS = 8
+MAX_IDX_BYTES = 2**32
+"""Of an idx file, decompressed: it is held in memory."""
 
 
 class Arrays:
@@ -61,7 +65,7 @@ class Arrays:
     def digest(self) -> str:
         """See `Source.digest`."""
         labels = b"" if self.labels is None else self.labels.tobytes()
-        return self.fingerprint + hashlib.sha256(labels).hexdigest()
+        return self.fingerprint + hashlib.sha256(labels + "\n".join(self.classes).encode()).hexdigest()
 
 
 def numbered_item(uri: str, index: int) -> Item:
@@ -77,30 +81,33 @@ def number_of(item_id: str, count: int) -> int | None:
 
 def open_idx(argument: str, _: ListOptions = BY_BYTES, __: Progress = no_progress) -> Arrays:
     """An idx file of images (`...-images-idx3-ubyte`, gzipped or not), with the labels file beside it where there is one."""
-    path = Path(argument)
-    pixels = read_idx(path)
+    name, shown = storage.name_of(argument), storage.shown_place(argument)
+    pixels = read_idx(argument)
     if pixels.ndim != 3:
-        raise DataError(f"{path} holds an array of shape {pixels.shape}, not images by height by width")
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    labels = read_idx(beside).astype(np.int64) if beside != path and beside.exists() else None
+        raise DataError(f"{shown} holds an array of shape {pixels.shape}, not images by height by width")
+    beside = storage.join(storage.parent_of(argument), name.replace("images", "labels").replace("idx3", "idx1"))
+    labels = read_idx(beside).astype(np.int64) if storage.name_of(beside) != name and storage.exists(beside) else None
     if labels is not None and labels.shape != pixels.shape[:1]:
         raise DataError(
-            f"{beside} has labels of shape {labels.shape}, {path} {len(pixels):,} images: one belongs to each"
+            f"{beside} has labels of shape {labels.shape}, {shown} {len(pixels):,} images: one belongs to each"
         )
-    classes = tuple(str(label) for label in np.unique(labels)) if labels is not None else ()
-    return Arrays(pixels, labels, classes, f"{len(pixels):,} images of {path.name}", f"idx:{argument}")
+    numbers, classes = NO_LABELS if labels is None else labels_of_numbers(labels, ())
+    return Arrays(pixels, numbers, classes, f"{len(pixels):,} images of {name}", f"idx:{shown}")
 
 
-def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
+def read_idx(path: Path | str) -> UInt8[np.ndarray, "..."]:
     """An idx file of bytes, gzipped or not (the format is described with the original MNIST).
 
     Raises:
         DataError: no such file, another type of number, or too few bytes.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    with storage.open_file(str(path), storage.STREAM_BYTES) as file:
+        try:
+            raw = (gzip.GzipFile(fileobj=file) if str(path).endswith(".gz") else file).read(MAX_IDX_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+    if len(raw) > MAX_IDX_BYTES:
+        raise DataError(f"{path} has more than {MAX_IDX_BYTES:,} bytes (decompressed), which do not go into memory")
     dimensions = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" and len(raw) >= 4 + 4 * raw[3] else 0
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i]) for i in range(dimensions))
     body = raw[4 + 4 * dimensions :]

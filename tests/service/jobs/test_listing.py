@@ -128,3 +128,20 @@ def test_a_linked_folder_is_embedded(few, run, tmp_path):
     report = run(few, tmp_path / "out")
     assert ids_of(tmp_path / "out")[-1] == "linked/a.png"
     assert report.skipped == {"dangling links": 1}
+
+
+@pytest.mark.parametrize("layout", ["folder", "tar", "zip", "parquet", "jsonl", "base64", "list"])
+def test_a_job_embeds_every_kind_of_source_alike(layout, run, tmp_path):
+    from tests.sources import noise_images, write_layouts
+
+    (tmp_path / "set").mkdir()
+    uris = write_layouts(tmp_path / "set", noise_images(5))
+    for name in ("folder", layout):
+        run(uris[name], tmp_path / f"out-{name}")
+    expected, rows = rows_of(tmp_path / "out-folder"), rows_of(tmp_path / f"out-{layout}")
+    assert [row["status"] for row in rows] == ["ok"] * 5
+    for name in ("sha256", "width", "embedding"):
+        assert [row[name] for row in rows] == [row[name] for row in expected]
+    report = run(uris[layout], tmp_path / f"out-{layout}")
+    assert not report.written
+    assert not any(report.changes)

@@ -215,3 +215,31 @@ def test_a_job_keeps_the_batch_size_that_it_began_with(few, run, tmp_path, bundl
     assert sizes == [4, 4, 2, 4, 4, 2]
     with pytest.raises(ConfigError, match="batch was 4, is 7"):
         run(few, tmp_path / "out", batch=7)
+
+
+def test_a_store_that_does_not_answer_ends_the_job_which_goes_on_later(run, tmp_path, monkeypatch):
+    """No row says that an image is missing when its store was."""
+    import fsspec
+
+    from models.errors import StoreError
+    from models.images import remote
+    from tests.sources import copy_to_store, noise_images, write_zip
+
+    monkeypatch.setattr(remote, "PAUSE_S", 0.001)
+    uri = copy_to_store(f"zip:{write_zip(tmp_path / 'x.zip', noise_images(5))}", "memory://jobs")
+    store = fsspec.filesystem("memory")
+    cat_file = type(store).cat_file
+    header = b"PK\x03\x04"
+
+    def down(self, path, start=None, end=None, **given):
+        data = cat_file(self, path, start, end, **given)
+        if start and data.startswith(header):
+            raise ConnectionError("down")
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "cat_file", down)
+        with pytest.raises(StoreError, match=r"x\.zip cannot be read: down \(tried 3 times\)"):
+            run(uri, tmp_path / "out")
+    run(uri, tmp_path / "out")
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["ok"] * 5

@@ -20,7 +20,7 @@ def test_a_folder_or_file_needs_no_scheme(uri):
 def test_what_is_no_source_is_an_error_that_lists_them(uri, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        DataError, match=r"there is no file or folder .*folder:DIR, idx:FILE, fashion-mnist:train\|test"
+        DataError, match=r"there is no file or folder .*folder:DIR, tar:FILE.*, fashion-mnist:train\|test"
     ):
         open_source(uri or "nowhere")
 
