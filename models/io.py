@@ -62,6 +62,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder(name: str = "") -> Path:
+    """A folder below `ijepa-features` in `$XDG_CACHE_HOME` or `~/.cache`: what can be made or fetched again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features" / name
+
+
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

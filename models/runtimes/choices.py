@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from models.config import Frozen
-from models.io import MAX_RECORD_BYTES, atomic_write, read_within
+from models.io import MAX_RECORD_BYTES, atomic_write, cache_folder, read_within
 
 CACHE = "runtimes"
 CPU_FLAGS = (
@@ -67,11 +67,6 @@ class Choice(Frozen):
         """What was chosen and what the others would have given, in one line."""
         others = ", ".join(map(str, self.others))
         return f"{self.chosen}; others: {others}" if others else str(self.chosen)
-
-
-def cache_folder() -> Path:
-    """`ijepa-features` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features"
 
 
 def choice_key(bundle_sha256: str, ways: Sequence[tuple[str, str]], libraries: Sequence[str], threads: int) -> str:

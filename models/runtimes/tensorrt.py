@@ -5,7 +5,7 @@ It is used when it is named, never chosen by itself.
 
 from models.bundle.manifest import CONTEXT, ENCODER
 from models.bundle.reader import Bundle
-from models.runtimes.choices import cache_folder
+from models.io import cache_folder
 from models.runtimes.onnxruntime import TENSORRT, OnnxRuntime
 
 MAX_ROWS = 64

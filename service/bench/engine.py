@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from models.bundle.reader import Bundle
+from models.io import cache_folder
 from models.progress import Progress, no_progress
-from models.runtimes.choices import CACHE, Choice, cache_folder
+from models.runtimes.choices import CACHE, Choice
 from models.runtimes.measure import features_of, images_for_accuracy, images_of, lowest_cosines
 from models.runtimes.networks import Runtime
 from models.runtimes.select import GENERATED, open_choice

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 import models
+from models.io import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Cache:
 
 def user_cache() -> Path:
     """Where the current user's results are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features" / "probes"
+    return cache_folder("probes")
 
 
 def digest(*parts: str) -> str:

@@ -1,7 +1,6 @@
 """`fashion-mnist:train`, `fashion-mnist:test`: from Debian's package where it is installed, else fetched once."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from models.errors import DataError
 from models.images.sources.base import BY_BYTES, ListOptions
 from models.images.sources.idx import Arrays, read_idx
-from models.io import atomic_write
+from models.io import atomic_write, cache_folder
 from models.progress import Progress, no_progress
 
 PACKAGED = Path("/usr/share/datasets/fashion-mnist")
@@ -49,14 +48,10 @@ def _find(name: str, progress: Progress) -> Path:
     for path in (PACKAGED / name, PACKAGED / f"{name}.gz"):
         if path.exists():
             return path
-    cached = _cache() / f"{name}.gz"
+    cached = cache_folder("fashion-mnist") / f"{name}.gz"
     if not cached.exists():
         _fetch(cached, progress)
     return cached
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features" / "fashion-mnist"
 
 
 def _fetch(path: Path, progress: Progress) -> None:

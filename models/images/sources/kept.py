@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.images import storage
-from models.io import atomic_write, read_within
+from models.io import atomic_write, cache_folder, read_within
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def kept(place: str, make: Callable[[], Arrays]) -> Arrays:
     if not version:
         return make()
     whole = place if storage.is_url(place) else str(storage.local_path(place).resolve())
-    path = _folder() / f"{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:32]}.npz"
+    path = cache_folder("indexes") / f"{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:32]}.npz"
     stamp = np.frombuffer(f"{FORMAT} {version}".encode(), dtype=np.uint8)
     found = _load(path)
     if found is not None and np.array_equal(found.pop("stamp", stamp[:0]), stamp):
@@ -46,10 +45,6 @@ def kept(place: str, make: Callable[[], Arrays]) -> Arrays:
     except OSError as error:
         log.warning("the index of %s cannot be kept in %s: %s", storage.shown_place(place), path.parent, error)
     return made
-
-
-def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ijepa-features" / "indexes"
 
 
 def _load(path: Path) -> Arrays | None:

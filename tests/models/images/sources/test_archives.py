@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from models.errors import DataError
-from models.images.sources import encoded, kept, tar_index, zip  # noqa: A004
+from models.images.sources import encoded, tar_index, zip  # noqa: A004
 from models.images.sources.table import open_source
+from models.io import cache_folder
 from tests.sources import add_to_tar, noise_images, write_tar
 
 SAMPLES = noise_images(6)
@@ -116,7 +117,7 @@ def test_an_index_is_made_once_and_again_when_the_archive_changes(tmp_path, monk
     tar_of(path, [("0.jpg", DATA), ("1.jpg", DATA)])
     assert len(open_source(str(path))) == 2
     assert scans == [str(path)]
-    for file in kept._folder().iterdir():
+    for file in cache_folder("indexes").iterdir():
         file.write_bytes(b"damaged")
     assert len(open_source(str(path))) == 2
     assert len(scans) == 2
