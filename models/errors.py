@@ -125,6 +125,12 @@ def validation_sentence(error: ValidationError, *, with_input: bool = False) -> 
     return f"{where}{given}: {message}" if where else message
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, at most 300 characters; its type where it says nothing."""
+    text = str(error).strip().splitlines()
+    return text[0][:300] if text else type(error).__name__
+
+
 def short_repr(value: object, limit: int = 60) -> str:
     """A value in an error message: one line of at most `limit` characters; never an exception (a value may be nested too deep)."""
     try:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
-from models.errors import DataError, StoreError
+from models.errors import DataError, StoreError, first_line
 
 TIMEOUT_S = 30.0
 """Of one attempt that reads little."""
@@ -106,11 +106,8 @@ def shown(url: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an error, or its type."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    text = str(error).strip().splitlines()
-    return text[0][:300] if text else type(error).__name__
+    """What an error says, in one line."""
+    return "there is no such file" if isinstance(error, FileNotFoundError) else first_line(error)
 
 
 def is_permanent(error: Exception) -> bool:

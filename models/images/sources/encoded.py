@@ -141,6 +141,13 @@ def check_image_bytes(size: int, uri: str) -> None:
         raise DataError(f"{uri} has {size:,} bytes, an image may have {MAX_IMAGE_BYTES:,}")
 
 
+def without_repeated(ids: Strings, skipped: Counter[str]) -> Int64[np.ndarray, " m"]:
+    """The indices of images whose id no earlier one has; the others are counted."""
+    kept = ids.first_of_each()
+    skipped += Counter({REPEATED: len(ids) - len(kept)})
+    return kept
+
+
 def no_images(place: str, skipped: Counter[str]) -> DataError:
     """The error of a source without images, which says what it holds."""
     others = ", ".join(f"{count} {what}" for what, count in sorted(skipped.items())) or "nothing"

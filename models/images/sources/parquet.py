@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from models.images import storage
 from models.images.sources.base import BY_BYTES, ListOptions
 from models.images.sources.encoded import EncodedImages, digest_of_files, no_images
-from models.images.sources.files import files_of
+from models.images.sources.files import LISTED_TOGETHER, files_of, list_each
 from models.images.sources.idx import ID_DIGITS
 from models.images.sources.labels import NO_LABELS, Labels, label_value, labels_of_numbers, labels_of_values
 from models.images.sources.parquet_files import ParquetInfo, RowGroups, read_column, read_info
@@ -20,8 +20,6 @@ from models.images.sources.splits import choose_split, is_dataset, split_of_data
 from models.progress import Progress, no_progress
 
 SUFFIX = ".parquet"
-LISTED_TOGETHER = 8
-"""Files whose descriptions are read at the same time."""
 
 
 class NumberedIds:
@@ -59,12 +57,8 @@ def open_parquet(argument: str, _: ListOptions = BY_BYTES, progress: Progress = 
         DataError: no file, one that is damaged, or no images.
     """
     places, names, split, skipped = _files(argument)
-    infos: list[ParquetInfo] = []
-    with progress(len(places), f"listing {argument}", "files") as stage, ThreadPoolExecutor(LISTED_TOGETHER) as pool:
-        for info in pool.map(read_info, places):
-            infos.append(info)
-            stage.update()
-        labels = _labels_of(infos, pool)
+    infos = list_each(places, read_info, argument, "files", progress)
+    labels = _labels_of(infos)
     counts = np.array([info.metadata.num_rows for info in infos], dtype=np.int64)
     if not counts.sum():
         raise no_images(argument, skipped)
@@ -95,7 +89,7 @@ def _files(argument: str) -> tuple[list[str], list[str], str, Counter[str]]:
     return places, chosen.names, chosen.split, chosen.others
 
 
-def _labels_of(infos: list[ParquetInfo], pool: ThreadPoolExecutor) -> Labels:
+def _labels_of(infos: list[ParquetInfo]) -> Labels:
     """Classes from the column of labels, which must be the same one in all files and have a value in every row.
 
     Files that name different classes have the classes of all.
@@ -106,7 +100,8 @@ def _labels_of(infos: list[ParquetInfo], pool: ThreadPoolExecutor) -> Labels:
     label = infos[0].columns.label
     if not label or any(info.columns.label != label for info in infos):
         return NO_LABELS
-    columns = list(pool.map(lambda info: read_column(info, list(range(len(info.rows))), label), infos))
+    with ThreadPoolExecutor(LISTED_TOGETHER) as pool:
+        columns = list(pool.map(lambda info: read_column(info, list(range(len(info.rows))), label), infos))
     if any(column.null_count for column in columns):
         return NO_LABELS
     if not all(pa.types.is_integer(column.type) for column in columns):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
-from models.errors import DataError
+from models.errors import DataError, first_line
 from models.images import storage
 from models.images.sources.encoded import check_image_bytes
 from models.images.sources.parquet_schema import Columns, find_columns
@@ -54,7 +54,7 @@ def read_info(place: str) -> ParquetInfo:
         with storage.open_file(place) as file, pq.ParquetFile(file) as parquet:
             metadata, schema = parquet.metadata, parquet.schema_arrow
     except ERRORS as error:
-        raise DataError(f"{shown} is a damaged Parquet file: {_first_line(error)}") from error
+        raise DataError(f"{shown} is a damaged Parquet file: {first_line(error)}") from error
     rows = np.array([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)], dtype=np.int64)
     return ParquetInfo(place, metadata, find_columns(schema, shown), rows)
 
@@ -72,7 +72,7 @@ def read_column(info: ParquetInfo, groups: list[int], column: str) -> pa.Array:
             array = pc.struct_field(array, [0])
         return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     except ERRORS as error:
-        raise DataError(f"{storage.shown_place(info.place)} is a damaged Parquet file: {_first_line(error)}") from error
+        raise DataError(f"{storage.shown_place(info.place)} is a damaged Parquet file: {first_line(error)}") from error
 
 
 class RowGroups:
@@ -156,7 +156,3 @@ class RowGroups:
         if len(images) != int(info.rows[group]):
             raise DataError(f"{storage.shown_place(info.place)} is damaged: row group {group} has {len(images)} rows")
         return images
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 
 from models.errors import DataError
 from models.images import remote, storage
-from models.images.sources.encoded import REPEATED, EncodedImages, digest_of_files, no_images
+from models.images.sources.encoded import EncodedImages, digest_of_files, no_images, without_repeated
 from models.images.sources.labels import labels_of_values
 from models.images.sources.strings import Strings, StringsBuilder
 from models.progress import Progress
@@ -108,10 +108,9 @@ def open_references(file: str, parse: Parse, progress: Progress, bytes_of: Bytes
             starts.append(start)
             lengths.append(len(line))
     names = ids.build()
-    kept = names.first_of_each()
-    skipped += Counter({REPEATED: len(names) - len(kept)})
     if not len(names):
         raise no_images(shown, skipped)
+    kept = without_repeated(names, skipped)
     spans = np.array(starts, dtype=np.int64)[kept], np.array(lengths, dtype=np.int64)[kept]
     referenced = ReferencedPlaces(file, places.build().take(kept), *spans, bytes_of)
     return EncodedImages(

@@ -7,6 +7,7 @@ from functools import partial
 from models.images import storage
 from models.images.preprocess import IMAGE_SUFFIXES
 from models.images.sources.encoded import EncodedImages, digest_of_files, no_images
+from models.images.sources.files import kind_of_file
 from models.images.sources.labels import labels_of_values
 from models.images.sources.strings import Strings
 from models.progress import Progress, no_progress
@@ -59,11 +60,11 @@ def open_remote_folder(url: str, progress: Progress = no_progress) -> EncodedIma
             for each in (names_of_top, *below):
                 stage.update(len(each))
                 for name in each:
-                    suffix = _suffix(name)
-                    if suffix in IMAGE_SUFFIXES:
+                    kind = kind_of_file(name)
+                    if kind in IMAGE_SUFFIXES:
                         found.append(name)
                     else:
-                        skipped[suffix or "no suffix"] += 1
+                        skipped[kind] += 1
     if not found:
         raise no_images(storage.shown_place(url), skipped)
     names = Strings(sorted(found, key=lambda name: name.split("/")))
@@ -81,8 +82,3 @@ def open_remote_folder(url: str, progress: Progress = no_progress) -> EncodedIma
 
 def _files(url: str, name: str) -> list[str]:
     return storage.files_below(storage.join(url, name))
-
-
-def _suffix(name: str) -> str:
-    file = name.rpartition("/")[2]
-    return f".{file.rpartition('.')[2].lower()}" if "." in file[1:] else ""

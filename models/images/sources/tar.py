@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -15,21 +14,19 @@ from models.images.preprocess import IMAGE_SUFFIXES
 from models.images.sources.base import BY_BYTES, ListOptions
 from models.images.sources.encoded import (
     HIDDEN,
-    REPEATED,
     EncodedImages,
     check_image_bytes,
     digest_of_files,
     no_images,
+    without_repeated,
 )
-from models.images.sources.files import files_of
+from models.images.sources.files import files_of, kind_of_file, list_each
 from models.images.sources.labels import NO_LABELS, Labels, labels_of_folders, labels_of_values
 from models.images.sources.strings import Strings
 from models.images.sources.tar_index import TarIndex, tar_index
 from models.progress import Progress, no_progress
 
 SUFFIX = ".tar"
-LISTED_TOGETHER = 8
-"""Archives that are read at the same time."""
 
 
 class Shard(NamedTuple):
@@ -75,11 +72,7 @@ def open_tar(argument: str, _: ListOptions = BY_BYTES, progress: Progress = no_p
         DataError: no archive, one that is damaged, or none with images.
     """
     places, relative = files_of(argument, SUFFIX)
-    shards: list[Shard] = []
-    with progress(len(places), f"listing {argument}", "archives") as stage, ThreadPoolExecutor(LISTED_TOGETHER) as pool:
-        for shard in pool.map(_list_shard, places):
-            shards.append(shard)
-            stage.update()
+    shards = list_each(places, _list_shard, argument, "archives", progress)
     skipped = sum((shard.skipped for shard in shards), Counter[str]())
     number = np.repeat(np.arange(len(shards)), [len(shard.images) for shard in shards])
     names = Strings(shard.files.names[int(i)] for shard in shards for i in shard.images)
@@ -87,19 +80,15 @@ def open_tar(argument: str, _: ListOptions = BY_BYTES, progress: Progress = no_p
     labels = _labels_of(shards, names)
     starts = np.concatenate([shard.files.starts[shard.images] for shard in shards])
     sizes = np.concatenate([shard.files.sizes[shard.images] for shard in shards])
-    kept = ids.first_of_each()
-    if len(kept) < len(ids):
-        skipped[REPEATED] += len(ids) - len(kept)
-        ids, names, number, starts, sizes = ids.take(kept), names.take(kept), number[kept], starts[kept], sizes[kept]
-        labels = labels.take(kept)
     if not len(ids):
         raise no_images(argument, skipped)
+    kept = without_repeated(ids, skipped)
     return EncodedImages(
-        ids,
-        TarPlaces(places, number, starts, sizes, names),
+        ids.take(kept),
+        TarPlaces(places, number[kept], starts[kept], sizes[kept], names.take(kept)),
         f"{len(places):,} tar {'archive' if len(places) == 1 else 'archives'} at {storage.name_of(argument)!r}",
         partial(digest_of_files, places),
-        labels,
+        labels.take(kept),
         skipped,
     )
 
@@ -141,7 +130,7 @@ def _images_of(sample: list[tuple[int, str]]) -> list[int]:
 
 
 def _kind(rest: str) -> str:
-    return rest if rest == HIDDEN else f".{rest.rpartition('.')[2]}" if rest else "no suffix"
+    return rest if rest == HIDDEN else kind_of_file(f"key{rest}")
 
 
 def _labels_of(shards: list[Shard], names: Strings) -> Labels:

@@ -12,6 +12,7 @@ from jaxtyping import Int64
 
 from models.errors import DataError
 from models.images import storage
+from models.images.sources.files import BoundedReads
 from models.images.sources.kept import kept
 from models.images.sources.labels import label_value
 from models.images.sources.strings import Strings, StringsBuilder
@@ -60,7 +61,9 @@ def scan(place: str) -> dict[str, np.ndarray]:
     with storage.open_file(place, storage.STREAM_BYTES) as file:
         _check_not_compressed(file, shown)
         try:
-            with tarfile.open(fileobj=_Bounded(file, shown), mode="r:") as archive:  # type: ignore[call-overload]
+            with tarfile.open(
+                fileobj=BoundedReads(file, MAX_HEADER_BYTES, f"{shown} has a header"), mode="r:"
+            ) as archive:  # type: ignore[call-overload]
                 while (member := archive.next()) is not None:
                     archive.members = []  # else it keeps all of them
                     if member.isreg() and not member.issparse():
@@ -106,18 +109,6 @@ def _value(file: io.BufferedReader, member: tarfile.TarInfo) -> str:
         value = next((fields[key] for key in LABEL_KEYS if key in fields), None)
     label = label_value(value)
     return "" if label is None else json.dumps(label)
-
-
-class _Bounded:
-    """A file that `tarfile` reads headers from: a longer read is an error."""
-
-    def __init__(self, file: io.BufferedReader, shown: str) -> None:
-        self.file, self.shown, self.seek, self.tell = file, shown, file.seek, file.tell
-
-    def read(self, length: int) -> bytes:
-        if length > MAX_HEADER_BYTES:
-            raise DataError(f"{self.shown} has a header of {length:,} bytes, at most {MAX_HEADER_BYTES:,} are read")
-        return self.file.read(length)
 
 
 def _check_not_compressed(file: io.BufferedReader, shown: str) -> None:

@@ -1,11 +1,9 @@
 """`zip:FILE`, `zip:DIR`, `zip:PATTERN`: images in zip archives; folders in them are classes."""
 
-import io
 import struct
 import zipfile
 import zlib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -18,13 +16,13 @@ from models.images.preprocess import IMAGE_SUFFIXES
 from models.images.sources.base import BY_BYTES, ListOptions
 from models.images.sources.encoded import (
     HIDDEN,
-    REPEATED,
     EncodedImages,
     check_image_bytes,
     digest_of_files,
     no_images,
+    without_repeated,
 )
-from models.images.sources.files import files_of
+from models.images.sources.files import BoundedReads, files_of, kind_of_file, list_each
 from models.images.sources.labels import labels_of_folders
 from models.images.sources.strings import Strings
 from models.progress import Progress, no_progress
@@ -36,8 +34,6 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Signature, length of the name, length of the extra field (PKWARE's APPNOTE, 4.3.7)."""
 READ_AHEAD_BYTES = 64
 """For the name and the extra field of a local header: the archive's list behind the last file has at least as many bytes."""
-LISTED_TOGETHER = 8
-"""Archives that are read at the same time."""
 
 
 class Members(NamedTuple):
@@ -84,26 +80,19 @@ def open_zip(argument: str, _: ListOptions = BY_BYTES, progress: Progress = no_p
         DataError: no archive, one that is damaged, or none with images.
     """
     places, relative = files_of(argument, SUFFIX)
-    members: list[Members] = []
-    with progress(len(places), f"listing {argument}", "archives") as stage, ThreadPoolExecutor(LISTED_TOGETHER) as pool:
-        for each in pool.map(list_members, places):
-            members.append(each)
-            stage.update()
+    members = list_each(places, list_members, argument, "archives", progress)
     skipped = sum((each.skipped for each in members), Counter[str]())
     ids = Strings(f"{archive}/{name}" for archive, each in zip(relative, members, strict=True) for name in each.names)
     labels = labels_of_folders(Strings(name for each in members for name in each.names))
-    kept = ids.first_of_each()
-    if len(kept) < len(ids):
-        skipped[REPEATED] += len(ids) - len(kept)
-        ids, labels = ids.take(kept), labels.take(kept)
     if not len(ids):
         raise no_images(argument, skipped)
+    kept = without_repeated(ids, skipped)
     return EncodedImages(
-        ids,
+        ids.take(kept),
         ZipPlaces(places, members, kept),
         f"{len(places):,} zip {'archive' if len(places) == 1 else 'archives'} at {storage.name_of(argument)!r}",
         partial(digest_of_files, places),
-        labels,
+        labels.take(kept),
         skipped,
     )
 
@@ -118,7 +107,7 @@ def list_members(place: str) -> Members:
     infos: list[zipfile.ZipInfo] = []
     with storage.open_file(place) as file:
         try:
-            with zipfile.ZipFile(_Bounded(file, shown)) as archive:
+            with zipfile.ZipFile(BoundedReads(file, MAX_DIRECTORY_BYTES, f"{shown} has a list of files")) as archive:
                 listed = archive.infolist()
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError) as error:
             raise DataError(f"{shown} is damaged or not a zip archive: {error}") from error
@@ -172,7 +161,7 @@ def _why_skipped(info: zipfile.ZipInfo) -> str | None:
     if info.is_dir():
         return None
     folder, _, file = info.filename.rpartition("/")
-    suffix = f".{file.rpartition('.')[2].lower()}" if "." in file else "no suffix"
+    suffix = kind_of_file(file)
     if file.startswith(".") or folder.startswith("__MACOSX"):
         return HIDDEN
     if suffix not in IMAGE_SUFFIXES:
@@ -180,17 +169,3 @@ def _why_skipped(info: zipfile.ZipInfo) -> str | None:
     if info.flag_bits & 1:
         return "encrypted files"
     return None if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else "files in another compression"
-
-
-class _Bounded:
-    """A file that `zipfile` reads an archive's list from: a longer read is an error."""
-
-    def __init__(self, file: io.BufferedReader, shown: str) -> None:
-        self.file, self.shown, self.seek, self.tell, self.seekable = file, shown, file.seek, file.tell, file.seekable
-
-    def read(self, length: int = -1) -> bytes:
-        if length > MAX_DIRECTORY_BYTES:
-            raise DataError(
-                f"{self.shown} has a list of files of {length:,} bytes, at most {MAX_DIRECTORY_BYTES:,} are read; split it"
-            )
-        return self.file.read(length)
