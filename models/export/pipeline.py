@@ -17,7 +17,6 @@ from models.bundle.manifest import (
     TRAINING_LOG,
     Manifest,
     ManifestDraft,
-    Parity,
     StoredWeights,
     Variant,
     WhitenedOn,
@@ -31,7 +30,7 @@ from models.export.graphs import NO_WHITENINGS, EncoderGraph, graph_names, pooli
 from models.export.onnx_files import save_graph, store_as_float16
 from models.export.parity import TOLERANCE, Reference
 from models.export.provenance import distance_of, masking_of, provenance_of, with_dataset_name
-from models.export.quantize import CalibrationImages, add_precision, check_calibration_images
+from models.export.quantize import CalibrationImages, Precision, add_precision, check_calibration_images
 from models.export.whitening import MIN_WHITENING_IMAGES, Whitening, fit_whitening
 from models.io import atomic_directory, sha256_of
 from models.network.ijepa import IJEPA
@@ -90,22 +89,14 @@ def export_bundle(
         canonical = reference.canonical()
         save_file(canonical, folder / CANONICAL)
 
-        variants: dict[str, Variant] = {}
-        tolerance = {"float32": TOLERANCE}
+        plain = list(poolings_by_width(encoder))
+        added: dict[str, Precision] = {}
         for precision in precisions:
             assert images is not None
-            plain = list(poolings_by_width(encoder))
-            added = add_precision(folder, precision, graphs, encoder, images, canonical, plain, progress)
-            difference = measured.difference(precision) if measured else {}
-            variants[precision] = added.variant.model_copy(update={"probe_difference": difference})
-            tolerance[precision] = added.tolerance
-
-        parity: dict[str, Parity] = {}
-        for name in graphs:
-            if weights == "float16":
+            added[precision] = add_precision(folder, precision, graphs, encoder, images, canonical, plain, progress)
+        if weights == "float16":
+            for name in graphs:
                 store_as_float16(folder / name, progress)
-            parity[name] = reference.parity(name, Session(folder / name))
-
         draft = ManifestDraft(
             id=bundle_id,
             licence=licence or training.licence,
@@ -116,9 +107,9 @@ def export_bundle(
             masking=masking_of(training),
             distance=distance_of(training),
             stored_weights=weights,
-            parity=parity,
-            variants=variants,
-            tolerance=tolerance,
+            parity={name: reference.parity(name, Session(folder / name)) for name in graphs},
+            variants={precision: _with_probes(each.variant, precision, measured) for precision, each in added.items()},
+            tolerance={"float32": TOLERANCE, **{precision: each.tolerance for precision, each in added.items()}},
             probes=measured,
         )
         if decoded:
@@ -153,6 +144,11 @@ def fit_whitenings(
                 pools[name].append(pooled.numpy())
             stage.update(len(chunk))
     return {name: fit_whitening(np.concatenate(parts)) for name, parts in pools.items()}
+
+
+def _with_probes(variant: Variant, precision: str, measured: Results | None) -> Variant:
+    """A variant with the difference that its precision makes to the probes' results, where there are any."""
+    return variant.model_copy(update={"probe_difference": measured.difference(precision) if measured else {}})
 
 
 def _check_same_network(measured: Results, checkpoint: Checkpoint, checkpoint_sha256: str) -> None:
